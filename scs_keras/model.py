@@ -1,0 +1,373 @@
+"""SCSModel: backbone, semi-coupled network, heads and the three streams, trained as the paper does."""
+
+import keras
+from keras import ops
+
+from scs_keras.cell import SCSCell, check_stream
+from scs_keras.layer import swap_time_and_batch
+from scs_keras.switch import ASTSGD, switch_scope
+
+if keras.backend.backend() == "tensorflow":
+    from scs_keras.tensorflow_step import TensorFlowStep as BackendStep
+else:
+
+    class BackendStep:
+        """Keras's own training step; the loss below does the rest."""
+
+        replicas = 1
+
+        def over_replicas(self, losses):
+            return losses
+
+
+SUB_GOALS = ("spatial", "temporal")
+
+
+class FunctionLoss(keras.losses.Loss):
+    """A loss function such as `keras.losses.mean_squared_error` as a Loss."""
+
+    def __init__(self, function):
+        super().__init__(name=getattr(function, "__name__", "loss"))
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
+def as_loss(loss):
+    """A Keras loss from its name, config, function or object; None stays None."""
+    loss = keras.losses.get(loss)
+    return loss if loss is None or isinstance(loss, keras.losses.Loss) else FunctionLoss(loss)
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+class SCSModel(BackendStep, keras.Model):
+    """A model with the main goal g of the network T and the sub-goals r_s, r_t of T1 and T2.
+
+        frames -> backbone (each frame) -> network (main, spatial or temporal stream) -> head
+
+    Args:
+        network: an `SCSNetwork`, or a layer with its call signature.
+        head: layer from the network's features (batch, time, height, width, channels) to the outputs
+            (batch, time, ...) of the main goal.
+        spatial_head, temporal_head: heads of the sub-goals; None shares `head`.
+        backbone: layer or model from images (batch, height, width, channels) to feature maps, or None.
+        spatial_goal, temporal_goal: functions `goal(x, y) -> target` of the inputs and the main target,
+            for example from `scs_keras.goals`; None takes the main target. A goal must be registered
+            with Keras for the model to be saved.
+        average: whether the outputs are averaged over time: one target a sequence, not one a frame.
+
+    Call arguments:
+        x: frames, (batch, time, height, width, channels).
+        stream: "main", "spatial" or "temporal".
+        initial_states: list of gates, or None.
+        training: see `SCSNetwork`.
+        return_states: whether the gates after step `state_index` are returned too.
+    """
+
+    def __init__(
+        self,
+        network,
+        head,
+        spatial_head=None,
+        temporal_head=None,
+        backbone=None,
+        spatial_goal=None,
+        temporal_goal=None,
+        average=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.head = head
+        self.sub_heads = {"spatial": spatial_head, "temporal": temporal_head}
+        self.backbone = backbone
+        self.goals = {"spatial": spatial_goal, "temporal": temporal_goal}
+        self.average = average
+        self._prepare_training()
+
+    def _prepare_training(self):
+        """What `compile` fills; made here because Keras locks a built model."""
+        self.trackers = {name: keras.metrics.Mean(name=f"{name}_loss") for name in ("main", *SUB_GOALS, "overlap")}
+        self.sub_losses = {}
+        self.switch = None
+        self.long_sequence = None
+        self.accumulate_steps = 1
+        self.clip = None
+
+    # Forward ------------------------------------------------------------------------------------
+
+    def call(
+        self, x, stream="main", initial_states=None, training=None, return_states=False, state_index=-1
+    ):
+        outputs, state_after = self.forward(x, check_stream(stream), initial_states, training)
+        if self.average:
+            outputs = ops.mean(outputs, axis=1)
+        return (outputs, state_after(state_index)) if return_states else outputs
+
+    def forward(self, x, stream, states, training):
+        """Outputs for every frame, and a function from a step's index to the gates after it."""
+        if self.backbone is not None:
+            batch, time, *frame = ops.shape(x)
+            features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
+            x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
+        if not self.network.built:
+            self.network.build(tuple(x.shape))
+        features, state_after = self.network.run(
+            swap_time_and_batch(x), stream, states, training=bool(training)
+        )
+        features = swap_time_and_batch(features)
+        for head in self.sub_heads.values():  # before the optimiser asks for all weights
+            if head is not None and not head.built:
+                head.build(tuple(features.shape))
+        head = self.sub_heads.get(stream) or self.head
+        return head(features), state_after
+
+    # Training -----------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        spatial_loss=None,
+        temporal_loss=None,
+        switch=None,
+        long_sequence=None,
+        accumulate_steps=1,
+        clip=5.0,
+        metrics=None,
+        loss_weights=None,
+        **kwargs,
+    ):
+        """Configures training; see `keras.Model.compile` for the rest.
+
+        Args:
+            optimizer: Keras optimizer.
+            loss: of the main goal (L_g).
+            spatial_loss, temporal_loss: of the sub-goals (L_s, L_t); None leaves the goal out.
+            switch: `STSGD`, `ASTSGD` or None.
+            long_sequence: an `LTSC`, or None: back-propagation through the whole sequence.
+            accumulate_steps: batches whose gradients are averaged before one optimiser step.
+            clip: gradients of the SCS layers are clipped to [-clip, clip] after accumulation (Sec. 5.9);
+                None for no clipping. On JAX the optimiser clips all gradients.
+            metrics: of the main goal.
+            loss_weights: dict with weights for "main", "spatial" and "temporal", 1 where missing.
+
+        Raises:
+            ValueError: if a goal or head has no loss, ASTSGD no spatial loss, or an argument is out of range.
+        """
+        losses = {"spatial": as_loss(spatial_loss), "temporal": as_loss(temporal_loss)}
+        for name, loss_of_goal in losses.items():
+            if loss_of_goal is None and (self.goals[name] is not None or self.sub_heads[name] is not None):
+                raise ValueError(
+                    f"The model has a {name} goal but no loss for it. Received: {name}_loss=None. "
+                    f"Give compile({name}_loss='mse'), or build the model without {name}_goal and {name}_head."
+                )
+        if isinstance(switch, ASTSGD) and losses["spatial"] is None:
+            raise ValueError(
+                "ASTSGD sets q from the spatial loss L_s (Eq. 20), but there is none. Received: "
+                "spatial_loss=None. Give compile(spatial_loss=...) or use STSGD."
+            )
+        if not isinstance(accumulate_steps, int) or accumulate_steps < 1:
+            raise ValueError(
+                f"`accumulate_steps` must be a positive integer. Received: accumulate_steps={accumulate_steps!r}."
+            )
+        if clip is not None and not clip > 0:
+            raise ValueError(f"`clip` must be positive or None. Received: clip={clip!r}.")
+        unknown = set(loss_weights or {}) - {"main", *SUB_GOALS}
+        if unknown:
+            raise ValueError(
+                f"`loss_weights` may name 'main', 'spatial' and 'temporal'. Received: {sorted(unknown)}."
+            )
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        self.main_loss = as_loss(loss)
+        self.sub_losses = {name: each for name, each in losses.items() if each is not None}
+        self._set_layer("switch", switch)
+        self.long_sequence = long_sequence
+        self.accumulate_steps = accumulate_steps
+        self.clip = clip
+        self.loss_weights = dict(loss_weights or {})
+        self._compile_arguments = dict(
+            spatial_loss=spatial_loss, temporal_loss=temporal_loss, switch=switch, long_sequence=long_sequence,
+            accumulate_steps=accumulate_steps, clip=clip, loss_weights=loss_weights,
+        )  # fmt: skip
+        self.configure_backend()
+
+    def configure_backend(self):
+        """JAX trains with Keras's own step, so the optimiser accumulates and clips."""
+        if keras.backend.backend() != "tensorflow":
+            self.optimizer.clipvalue = self.clip
+            if self.accumulate_steps > 1:
+                self.optimizer.gradient_accumulation_steps = self.accumulate_steps
+
+    def _set_layer(self, name, layer):
+        """Sets a sub-layer, also on a model that is built, where Keras forbids new ones."""
+        locked = self._tracker.locked
+        self._tracker.unlock()
+        previous = getattr(self, name, None)
+        if previous in self._layers:
+            self._layers.remove(previous)
+        setattr(self, name, layer)
+        if locked:
+            self._tracker.lock()
+
+    def targets(self, x, y):
+        """{stream: target} for the streams that are trained."""
+        targets = {"main": y}
+        for name in self.sub_losses:
+            goal = self.goals[name]
+            targets[name] = y if goal is None else ops.stop_gradient(goal(x, y))
+        return targets
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The total loss: main, sub-goals, overlap (Eq. 23) and regularisation."""
+        if training and self.long_sequence is not None:
+            losses = self._long_sequence_losses(x, y, sample_weight)
+        else:
+            losses = self.stream_losses(x, y, y_pred, sample_weight, training)
+            if training:
+                self.tell_switch(losses)
+        if training and self.switch is not None:
+            self.switch.advance(1 / self.accumulate_steps)
+        self.track(losses)
+        return self.total(losses)
+
+    def stream_losses(self, x, y, y_pred, sample_weight, training):
+        """{stream: loss} of the whole sequence, given the main stream's outputs."""
+        targets, outputs = self.targets(x, y), {"main": y_pred}
+        for name in self.sub_losses:
+            outputs[name] = self(x, stream=name, training=training)
+        return {
+            name: self._loss(name)(targets[name], each, sample_weight=sample_weight)
+            for name, each in outputs.items()
+        }
+
+    def _loss(self, name):
+        return self.main_loss if name == "main" else self.sub_losses[name]
+
+    def total(self, losses, fraction=1.0):
+        """The weighted sum of the losses, and the given fraction of the regularisation."""
+        weights = {"overlap": self.long_sequence.overlap_weight if self.long_sequence else 0.0, **self.loss_weights}
+        total = sum(weights.get(name, 1.0) * loss for name, loss in losses.items())
+        penalties = [ops.sum(penalty) for penalty in self.losses]
+        return total + fraction / self.replicas * sum(penalties) if penalties else total
+
+    def track(self, losses):
+        """Logs the losses; Keras's losses are scaled by 1/replicas, logs are not."""
+        for name, loss in losses.items():
+            self.trackers[name].update_state(loss * self.replicas)
+
+    def tell_switch(self, losses, scale=1.0):
+        """q is set after every clip from that clip's losses, times `scale`; STSGD ignores them."""
+        if self.switch is not None and "spatial" in losses:
+            losses = {name: loss * scale for name, loss in self.over_replicas(losses).items()}
+            temporal = losses.get("temporal", losses["main"])
+            self.switch.update(losses["spatial"], temporal, losses["main"])
+
+    def clip_losses(self, clip, frames, targets, sample_weight, states, earlier):
+        """Losses of one clip of `LTSC`: each frame counts once, so only the new frames enter the goals.
+
+        Args:
+            clip: the `Clip`.
+            frames: the clip's frames.
+            targets: of the whole sequence.
+            sample_weight: of the whole sequence, or None.
+            states: {stream: gates to start from}; empty for the first clip.
+            earlier: main outputs of the clip before, or None.
+
+        Returns:
+            (losses, states, outputs): the losses, those of the goals in proportion to the new frames; the
+            states for the next clip, detached; the main outputs of every frame of the clip.
+        """
+        losses, carried, main = {}, {}, None
+        new = slice(clip.start + clip.new, clip.stop)
+        for name in ("main", *self.sub_losses):
+            outputs, state_after = self.forward(frames, name, states.get(name), training=True)
+            main = outputs if main is None else main
+            target, weight, predicted = targets[name], sample_weight, outputs[:, clip.new :]
+            if self.average:
+                predicted = ops.mean(predicted, axis=1)
+            else:
+                target = target[:, new]
+                weight = weight[:, new] if weight is not None and len(weight.shape) > 1 else weight
+            loss = self._loss(name)(target, predicted, sample_weight=weight)
+            losses[name] = loss * clip.share
+            if clip.carry is not None:
+                carried[name] = [ops.stop_gradient(gate) for gate in state_after(clip.carry)]
+        if earlier is not None:
+            losses["overlap"] = self.long_sequence.overlap_loss(earlier, main, clip.new) / self.replicas
+        return losses, carried, main
+
+    def new_outputs(self, clips, outputs):
+        """The clips' main outputs as the model's: every frame once, averaged if the model averages."""
+        frames = ops.concatenate([each[:, clip.new :] for clip, each in zip(clips, outputs)], axis=1)
+        return ops.mean(frames, axis=1) if self.average else frames
+
+    def _long_sequence_losses(self, x, y, sample_weight):
+        """The same losses in one piece, for backends whose step takes one gradient of everything."""
+        targets, states, earlier, total = self.targets(x, y), {}, None, {}
+        for clip in self.long_sequence.clips(x.shape[1]):
+            frames = x[:, clip.start : clip.stop]
+            losses, states, earlier = self.clip_losses(clip, frames, targets, sample_weight, states, earlier)
+            self.tell_switch(losses, 1 / clip.share)
+            total = {name: total.get(name, 0.0) + loss for name, loss in losses.items()}
+        return total
+
+    # Keras's own loops ---------------------------------------------------------------------------
+
+    def __call__(self, *args, **kwargs):
+        with switch_scope(self.switch):
+            return super().__call__(*args, **kwargs)
+
+    @property
+    def metrics(self):
+        unused = [self.trackers[name] for name in SUB_GOALS if name not in self.sub_losses]
+        if self.long_sequence is None:
+            unused.append(self.trackers["overlap"])
+        if not self.sub_losses and self.long_sequence is None:
+            unused.append(self.trackers["main"])  # the same as `loss`
+        return [metric for metric in super().metrics if not any(metric is each for each in unused)]
+
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        return {**logs, **self.switch.logs()} if self.switch is not None else logs
+
+    def scs_variables(self):
+        """Trainable variables of the semi-coupled layers: those whose gradients are clipped."""
+        cells = [layer for layer in self._flatten_layers() if isinstance(layer, SCSCell)]
+        return [variable for cell in cells for variable in cell.trainable_variables]
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config is None:
+            return None
+        serialize = keras.saving.serialize_keras_object
+        return {**config, **{name: serialize(value) for name, value in self._compile_arguments.items()}}
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**config)
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return dict(
+            name=self.name,
+            network=serialize(self.network),
+            head=serialize(self.head),
+            spatial_head=serialize(self.sub_heads["spatial"]),
+            temporal_head=serialize(self.sub_heads["temporal"]),
+            backbone=serialize(self.backbone),
+            spatial_goal=serialize(self.goals["spatial"]),
+            temporal_goal=serialize(self.goals["temporal"]),
+            average=self.average,
+        )
+
+    @classmethod
+    def from_config(cls, config):
+        config = {
+            name: value if name in ("name", "average") else keras.saving.deserialize_keras_object(value)
+            for name, value in config.items()
+        }
+        return cls(**config)

@@ -1,0 +1,35 @@
+"""The operator "Conv" of Eq. 4 and 5: a dense map (rank 0) or a convolution (rank 1, 2 or 3)."""
+
+from keras import ops
+
+
+def integer_tuple(value, rank, name):
+    """`value` as a tuple of `rank` positive integers.
+
+    Raises:
+        ValueError: if it is neither a positive integer nor a sequence of `rank` of them.
+    """
+    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(values) != rank or not all(isinstance(v, int) and v > 0 for v in values):
+        raise ValueError(
+            f"`{name}` must be a positive integer or a tuple of {rank} positive integers "
+            f"for rank {rank}. Received: {name}={value!r}. For example: {name}={(3,) * rank}."
+        )
+    return values
+
+
+def apply_operator(inputs, kernel, strides=1, padding="same"):
+    """Conv(inputs; kernel), channels last; a kernel with two axes is a dense map."""
+    kernel = ops.cast(kernel, inputs.dtype)
+    if len(kernel.shape) == 2:
+        return ops.matmul(inputs, kernel)
+    return ops.conv(inputs, kernel, strides=strides, padding=padding, data_format="channels_last")
+
+
+def output_size(size, kernel_size, strides, padding):
+    """Output length along one axis; `size` may be None, an integer or a scalar tensor."""
+    if size is None:
+        return None
+    if padding == "same":
+        return (size + strides - 1) // strides
+    return (size - kernel_size) // strides + 1

@@ -1,0 +1,149 @@
+"""The training step on TensorFlow: a tape per clip, accumulation, clipping, any `tf.distribute` strategy.
+
+Keras's own step cannot do it: it takes one gradient of the whole sequence, its optimiser clips each
+replica's gradient before they are summed, and its accumulation fails under a strategy.
+"""
+
+import functools
+import itertools
+
+import keras
+import tensorflow as tf
+
+from scs_keras.switch import switch_scope
+
+
+class TensorFlowStep:
+    """Mixed into SCSModel where Keras runs on TensorFlow."""
+
+    @property
+    def replicas(self):
+        return tf.distribute.get_strategy().num_replicas_in_sync
+
+    def make_train_function(self, force=False):
+        # Whether this batch ends an accumulation is decided here, outside the graph: a strategy can
+        # neither reduce nor apply gradients inside a conditional.
+        if self.train_function is not None and not force:
+            return
+        if self.accumulate_steps == 1:
+            self.train_function = self._make_function(self.train_step)
+            return
+        if self.steps_per_execution != 1:
+            raise ValueError(
+                "`accumulate_steps` works on single batches. "
+                f"Received: steps_per_execution={self.steps_per_execution}. Use steps_per_execution=1."
+            )
+        collect = self._make_function(functools.partial(self.train_step, apply=False))
+        apply = self._make_function(self.train_step)
+        self.gradient_sums = GradientSums(self.accumulate_steps, self.distribute_strategy)
+        batches = itertools.count(1)
+
+        def train_function(iterator):
+            return (collect if next(batches) % self.accumulate_steps else apply)(iterator)
+
+        self.train_function = train_function
+
+    def train_step(self, data, apply=True):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with switch_scope(self.switch):
+            if self.long_sequence is None:
+                gradients, y_pred, losses = self._whole_gradients(x, y, sample_weight)
+            else:
+                gradients, y_pred, losses = self._clip_gradients(x, y, sample_weight)
+        batch = tf.shape(tf.nest.flatten(x)[0])[0]
+        self._loss_tracker.update_state(self.total(losses) * self.replicas, sample_weight=batch)
+        self.track(losses)
+        if self.accumulate_steps > 1:
+            gradients = self.gradient_sums.add(gradients, self.trainable_variables, last=apply)
+        if apply:
+            self._apply(gradients)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def _whole_gradients(self, x, y, sample_weight):
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            losses = self.stream_losses(x, y, y_pred, sample_weight, training=True)
+            loss = self.optimizer.scale_loss(self.total(losses))
+        gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
+        self.tell_switch(losses)
+        return gradients, y_pred, losses
+
+    def _clip_gradients(self, x, y, sample_weight):
+        """Forward and backward of one clip after the other; only one clip's activations are alive."""
+        targets, states, earlier = self.targets(x, y), {}, None
+        sums, outputs, totals = None, [], {}
+        clips = self.long_sequence.clips(x.shape[1])
+        for clip in clips:
+            frames = x[:, clip.start : clip.stop]
+            if sums is not None:  # without this TensorFlow runs ahead and keeps every clip's activations
+                with tf.control_dependencies([each for each in sums if each is not None]):
+                    frames, states = tf.nest.map_structure(tf.identity, (frames, states))
+            with tf.GradientTape() as tape:
+                losses, states, earlier = self.clip_losses(clip, frames, targets, sample_weight, states, earlier)
+                loss = self.optimizer.scale_loss(self.total(losses, clip.share))
+            gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
+            sums = gradients if sums is None else [_add(*pair) for pair in zip(sums, gradients)]
+            self.tell_switch(losses, 1 / clip.share)
+            totals = {name: totals.get(name, 0.0) + each for name, each in losses.items()}
+            outputs.append(tf.stop_gradient(earlier))
+        return sums, self.new_outputs(clips, outputs), totals
+
+    def over_replicas(self, losses):
+        """The losses of the whole batch, so that every replica sets the same q."""
+        if self.replicas == 1:
+            return losses
+        summed = tf.distribute.get_replica_context().all_reduce("SUM", list(losses.values()))
+        return dict(zip(losses, summed))  # Keras's losses are already divided by the replicas
+
+    def _unscaled(self, gradients):
+        """Takes the loss scale of mixed_float16 out again, so that clipping sees true gradients."""
+        scale = self.optimizer.scale_loss(tf.constant(1.0))
+        return [each if each is None else tf.convert_to_tensor(each) / tf.cast(scale, each.dtype) for each in gradients]
+
+    def _apply(self, gradients):
+        pairs = [(g, v) for g, v in zip(gradients, self.trainable_variables) if g is not None]
+        gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
+        if self.replicas > 1:
+            gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
+        if self.clip is not None:
+            clipped = {id(variable) for variable in self.scs_variables()}
+            gradients = [
+                self._clip(g) if id(variable) in clipped else g for g, variable in zip(gradients, variables)
+            ]
+        # apply_gradients sums over the replicas again and, under mixed_float16, divides by the loss scale.
+        scale = self.optimizer.scale_loss(tf.constant(1.0)) / self.replicas
+        self.optimizer.apply_gradients([(g * tf.cast(scale, g.dtype), v) for g, v in zip(gradients, variables)])
+        if self.switch is not None:
+            self.switch.advance()
+
+    def _clip(self, gradient):
+        # Infinities pass, so that the loss-scaling optimiser sees them and skips the step.
+        finite = tf.math.is_finite(gradient)
+        return tf.where(finite, tf.clip_by_value(gradient, -self.clip, self.clip), gradient)
+
+
+class GradientSums:
+    """Sums of the gradients of several batches, each replica its own."""
+
+    def __init__(self, steps, strategy):
+        self.steps, self.strategy, self.sums = steps, strategy, None
+
+    def add(self, gradients, variables, last):
+        """Adds gradients to those of earlier batches; returns the mean, and starts anew after the last."""
+        if self.sums is None:
+            with tf.init_scope(), self.strategy.scope():
+                self.sums = [
+                    keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none")
+                    for v in variables
+                ]
+        means = []
+        for variable, gradient in zip(self.sums, gradients):
+            total = tf.convert_to_tensor(variable)
+            total = total if gradient is None else total + tf.cast(gradient, "float32")
+            means.append(total / self.steps)
+            variable.assign(tf.zeros_like(total) if last else total)
+        return means
+
+
+def _add(a, b):
+    return b if a is None else a if b is None else a + b
