@@ -1,5 +1,6 @@
 """scs-keras: the Semi-Coupled Structure for Keras 3, and a model zoo for sequences of images."""
 
+from scs_keras.analysis import expected_chains, temporal_importance
 from scs_keras.cell import SCSCell
 from scs_keras.layer import SCS2D
 from scs_keras.long_sequence import LTSC

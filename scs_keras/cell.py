@@ -19,6 +19,13 @@ def check_stream(stream):
     return stream
 
 
+def fresh(initializer):
+    """A copy of an unseeded initializer: Keras's give the same values at every call, so h_s would equal h_t."""
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return initializer
+    return initializer if initializer.get_config().get("seed") is not None else initializer.clone()
+
+
 @keras.saving.register_keras_serializable("scs_keras")
 class SCSCell(keras.Layer):
     """One semi-coupled layer G = F[h_s, h_t] for one time step, to put into `keras.layers.RNN`.
@@ -168,22 +175,25 @@ class SCSCell(keras.Layer):
         def add_bias(name, initializer):
             if not self.use_bias:
                 return None
-            return self.add_weight(name=name, shape=bias_shape, initializer=initializer, **bias)
+            return self.add_weight(name=name, shape=bias_shape, initializer=fresh(initializer), **bias)
 
         self.spatial_kernel = self.add_weight(
             name="spatial_kernel",
             shape=(*k, channels, F),
-            initializer=self.spatial_initializer or self.kernel_initializer,
+            initializer=fresh(self.spatial_initializer or self.kernel_initializer),
             **kernel,
         )
         self.spatial_bias = add_bias("spatial_bias", self.bias_initializer)
         self.temporal_kernel = self.add_weight(
-            name="temporal_kernel", shape=(*k, channels, F), initializer=self.kernel_initializer, **kernel
+            name="temporal_kernel",
+            shape=(*k, channels, F),
+            initializer=fresh(self.kernel_initializer),
+            **kernel,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(*k, F, F),
-            initializer=self.recurrent_initializer,
+            initializer=fresh(self.recurrent_initializer),
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )

@@ -25,7 +25,7 @@ class Controller(keras.Layer):
     """
 
     def __init__(self, noise_seed, units=8, sigma=0.3, rate=0.05, initial_logit=3.0, seed=0, **kwargs):
-        super().__init__(trainable=False, **kwargs)
+        super().__init__(trainable=False, dtype="float32", **kwargs)
         self.sigma, self.rate, self.momentum = sigma, rate, 0.9
         self.noise_seed = noise_seed
         sizes = (3, units, units, 1)
@@ -75,9 +75,8 @@ class Controller(keras.Layer):
         activations = self.logit(self.features)
         gradient = ops.reshape(advantage * self.noise / self.sigma, (1, 1))
         for index in reversed(range(3)):
-            kernel = ops.convert_to_tensor(self.kernels[index])
-            self.kernels[index].assign(
-                kernel + self.rate * ops.matmul(ops.transpose(activations[index]), gradient)
-            )
-            self.biases[index].assign(self.biases[index] + self.rate * gradient[0])
-            gradient = ops.matmul(gradient, ops.transpose(kernel)) * (1.0 - ops.square(activations[index]))
+            kernel, bias = self.kernels[index], self.biases[index]
+            below = ops.matmul(gradient, ops.transpose(kernel)) * (1.0 - ops.square(activations[index]))
+            kernel.assign(kernel + self.rate * ops.matmul(ops.transpose(activations[index]), gradient))
+            bias.assign(bias + self.rate * gradient[0])
+            gradient = below

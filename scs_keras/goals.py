@@ -1,219 +1,217 @@
 """Temporal goals: frame difference, dense optical flow, and the advection forecast that follows from the flow.
 
-The flow is Lucas and Kanade's, coarse to fine with iterated warping (Bouguet), in `keras.ops` alone, so that a training
-step can make its own targets on the fly. Sequences are (batch, time, height, width, channels); height and width are
-static, batch may be unknown. A flow is (..., height, width, 2) with [dx, dy] in pixels per frame: what is seen at x in one
-frame is seen at x + flow(x) in the next.
+Everything is `keras.ops`, so a training step makes its own targets on the fly and nothing is stored on disk. Sequences
+are (batch, time, height, width, channels); only the batch size may be unknown. A flow is (..., height, width, 2), float32,
+[dx, dy] in pixels per frame, dx to the right and dy downwards.
 """
 
-import functools
-
 import numpy as np
-from keras import ops
+from keras import backend, ops
 
-__all__ = ["frame_difference", "optical_flow", "mean_flow", "warp", "advect"]
+from scs_keras.flow import lucas_kanade, positions, sample
+
+__all__ = ["frame_difference", "optical_flow", "mean_flow", "displacements", "warp", "advect"]
 
 
 def frame_difference(frames):
-    """Pixel-wise difference of consecutive frames: (batch, time, ...) -> (batch, time - 1, ...)."""
-    frames = _checked_frames(frames)
+    """Pixel-wise change from each frame to the next, the temporal goal for local growth and decay.
+
+    Args:
+        frames: (batch, time, height, width, channels), at least two frames.
+
+    Returns:
+        (batch, time - 1, height, width, channels), each frame minus the one before it.
+    """
+    frames = _as_frames(frames, least=2)
     return frames[:, 1:] - frames[:, :-1]
 
 
-def optical_flow(frames, mask=None, levels=4, window=3.0, iterations=2, smoothing=0.1, presmooth=1.0):
-    frames = ops.cast(_checked_frames(frames), "float32")
-    _, pairs, height, width, channels = frames.shape
-    pairs -= 1
+def optical_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0.2, presmooth=0.5):
+    """Dense flow between consecutive frames: frames[t](x) = frames[t + 1](x + flow[t](x)).
+
+    Lucas-Kanade on a pyramid with iterated warping (Bouguet). The normal equations are damped, and areas where nothing
+    can be seen, such as dry ones on radar, take on the flow of their surroundings; a frame without any structure has
+    no flow. The scale of the pixel values does not matter. No gradient goes through the flow.
+
+    Args:
+        frames: (batch, time, height, width, channels), at least two frames.
+        mask: (batch, height, width, 1), 1 or True where pixels are valid in all frames; None if all are.
+        levels: most pyramid levels, each half the size of the last, down to 8 pixels. Motions up to about
+            2 ** levels pixels per frame are found.
+        window: standard deviation in pixels of the Gaussian window over which motion is constant.
+        iterations: warps on each level.
+        smoothing: damping, relative to the mean of the structure tensor's trace over the frame.
+        presmooth: standard deviation in pixels of a first blur of the frames; 0 is none.
+
+    Returns:
+        (batch, time - 1, height, width, 2), float32.
+
+    References:
+        Lucas and Kanade 1981; Bouguet, Pyramidal implementation of the Lucas Kanade feature tracker, 2000.
+    """
+    frames = ops.cast(_as_frames(frames, least=2), "float32")
+    time, height, width, channels = frames.shape[1:]
     first = ops.reshape(frames[:, :-1], (-1, height, width, channels))
     second = ops.reshape(frames[:, 1:], (-1, height, width, channels))
     if mask is not None:
-        mask = ops.reshape(ops.repeat(mask[:, None], pairs, axis=1), (-1, height, width, 1))
-    flow = lucas_kanade(first, second, mask, levels, window, iterations, smoothing, presmooth)
-    return ops.reshape(flow, (-1, pairs, height, width, 2))
+        mask = ops.repeat(_as_mask(mask, height, width), time - 1, axis=0)
+    options = _flow_options(levels, window, iterations, smoothing, presmooth)
+    flow = ops.stop_gradient(lucas_kanade(first, second, mask, **options))
+    return ops.reshape(flow, (-1, time - 1, height, width, 2))
 
 
-def mean_flow(frames, mask=None, levels=4, window=5.0, iterations=3, smoothing=0.1, presmooth=1.0, finest=0, spread=2.0):
-    frames = ops.cast(_checked_frames(frames), "float32")
-    _, time, height, width, channels = frames.shape
+def mean_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0.2, presmooth=0.5):
+    """One dense flow for a whole sequence: what is seen at x came from x - flow(x) in the frame before.
+
+    The normal equations are summed over all consecutive pairs before they are solved, which is far steadier than an
+    average of flows. Later pairs weigh more, in proportion to their number in the sequence. The flow belongs to the
+    place of arrival, as a backward extrapolation needs it (`optical_flow` belongs to the place of departure).
+
+    Args:
+        frames, mask, levels, window, iterations, smoothing, presmooth: as in `optical_flow`.
+
+    Returns:
+        (batch, height, width, 2), float32.
+    """
+    frames = ops.cast(_as_frames(frames, least=2), "float32")
+    time, height, width, channels = frames.shape[1:]
+    # Pairs become channels, which share one flow.
     images = ops.reshape(ops.transpose(frames, (0, 2, 3, 1, 4)), (-1, height, width, time * channels))
-    return lucas_kanade(images[..., :-channels], images[..., channels:], mask, levels, window, iterations, smoothing, presmooth, finest, spread)
+    weights = np.sqrt(np.repeat(np.arange(1, time, dtype="float32"), channels))
+    if mask is not None:
+        mask = _as_mask(mask, height, width)
+    options = _flow_options(levels, window, iterations, smoothing, presmooth)
+    arriving, departing = weights * images[..., channels:], weights * images[..., :-channels]
+    return -ops.stop_gradient(lucas_kanade(arriving, departing, mask, **options))
 
 
 def warp(images, flow, fill=None):
-    batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
+    """Backward bilinear warp: result(x) = images(x + flow(x)).
+
+    Differentiable with respect to images and flow.
+
+    Args:
+        images: (batch, height, width, channels).
+        flow: (batch, height, width, 2), [dx, dy] in pixels.
+        fill: value of pixels that come from outside the frame. None takes the nearest edge pixel.
+
+    Returns:
+        (batch, height, width, channels), the dtype of floating images, else Keras's float type.
+    """
+    images = _as_floating(images)
+    if len(images.shape) != 4:
+        raise ValueError(
+            "warp needs images of shape (batch, height, width, channels). "
+            f"Received shape {tuple(images.shape)}; warp a sequence frame by frame, warp(frames[:, t], flow)."
+        )
+    flow = _as_flow(flow, *images.shape[1:3])
+    return sample(images, *positions(flow), fill)
+
+
+def displacements(flow, steps, mask=None):
+    """Where the pixels of the next `steps` frames come from in the last one, following the flow back step by step.
+
+    Semi-Lagrangian: each step reads the flow where the previous one arrived. A path that would leave the valid area
+    stops before it, so that what moves in from outside continues what is seen at the edge.
+
+    Args:
+        flow: (batch, height, width, 2), pixels per frame, as `mean_flow` gives it.
+        steps: Python int, at least 1.
+        mask: as in `optical_flow`; None stops paths nowhere (`warp` takes the nearest edge pixel).
+
+    Returns:
+        (batch, steps, height, width, 2), float32; frame k is warp(last, displacements[:, k]).
+    """
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ValueError(f"steps must be a Python int of at least 1, the number of future frames. Received {steps!r}.")
+    flow = ops.convert_to_tensor(flow)
+    if len(flow.shape) != 4 or flow.shape[-1] != 2:
+        raise ValueError(f"flow must be (batch, height, width, 2), [dx, dy]. Received shape {tuple(flow.shape)}.")
     flow = ops.cast(flow, "float32")
-    x, y = _positions(flow, height, width)
-    return _sample(images, x, y, fill)
-
-
-def _positions(flow, height, width):
-    x = ops.arange(width, dtype="float32") + flow[..., 0]
-    y = ops.arange(height, dtype="float32")[:, None] + flow[..., 1]
-    return x, y
-
-
-def _sample(images, x, y, fill=None):
-    """Bilinear samples of (batch, height, width, channels) at x, y (batch, ..., )."""
-    batch, (height, width, channels) = ops.shape(images)[0], images.shape[1:]
-    inside = None
-    if fill is not None:
-        inside = ops.logical_and(ops.logical_and(x >= 0, x <= width - 1), ops.logical_and(y >= 0, y <= height - 1))[..., None]
-    x, y = ops.clip(x, 0.0, width - 1.0), ops.clip(y, 0.0, height - 1.0)
-    left, top = ops.floor(x), ops.floor(y)
-    right_share = ops.cast(x - left, images.dtype)[..., None]
-    bottom_share = ops.cast(y - top, images.dtype)[..., None]
-    flat = ops.reshape(images, (-1, channels))
-    offset = ops.reshape(ops.arange(batch, dtype="int32") * (height * width), (-1,) + (1,) * (len(x.shape) - 1))
-    left, top = ops.cast(left, "int32"), ops.cast(top, "int32")
-    right, bottom = ops.minimum(left + 1, width - 1), ops.minimum(top + 1, height - 1)
-    top, bottom = offset + top * width, offset + bottom * width
-    a, b, c, d = (ops.take(flat, index, axis=0) for index in (top + left, top + right, bottom + left, bottom + right))
-    upper = a + right_share * (b - a)
-    lower = c + right_share * (d - c)
-    result = upper + bottom_share * (lower - upper)
-    if fill is not None:
-        result = ops.where(inside, result, ops.cast(fill, result.dtype))
-    return result
-
-
-def advect(frames, steps, flow=None, mask=None, fill=None, **options):
-    frames = _checked_frames(frames)
-    height, width = frames.shape[2:4]
-    if flow is None:
-        flow = ops.stop_gradient(mean_flow(frames, mask, **options))
-    x, y = _positions(ops.zeros_like(flow), height, width)
-    if mask is None: mask = ops.ones_like(flow[..., :1])
-    fm = ops.concatenate([flow, ops.cast(mask, "float32")], -1)
-    xs, ys = [], []
+    valid = None if mask is None else _as_mask(mask, *flow.shape[1:3])
+    total, path = ops.zeros_like(flow), []
     for _ in range(steps):
-        v = flow if not xs else _sample(flow, x, y)
-        nx, ny = x - v[..., 0], y - v[..., 1]
-        ok = (_sample(mask, nx, ny, OPT.get("mfill"))[..., 0] > 0.99) if OPT.get("stop") else True
-        x, y = ops.where(ok, nx, x), ops.where(ok, ny, y)
-        xs.append(x)
-        ys.append(y)
-    return _sample(frames[:, -1], ops.stack(xs, 1), ops.stack(ys, 1), fill)
-
-OPT = {}
-
-def lucas_kanade(first, second, mask, levels, window, iterations, smoothing, presmooth, finest=0, spread=2.0):
-    height, width = first.shape[1:3]
-    channels = first.shape[-1]
-    if mask is None:
-        mask = ops.ones_like(first[..., :1])
-    mask = ops.cast(mask, "float32")
-    stack = ops.transpose(ops.concatenate([first, second, mask], axis=-1), (0, 3, 1, 2))
-    stack = _blur(stack, presmooth)
-    pyramid = [stack]
-    for _ in range(levels - 1):
-        if min(pyramid[-1].shape[2:]) < 16:
-            break
-        pyramid.append(_halve(pyramid[-1]))
-    flow = None
-    for level in range(len(pyramid) - 1, finest - 1, -1):
-        stack = ops.transpose(pyramid[level], (0, 2, 3, 1))
-        a, b, m = stack[..., :channels], stack[..., channels:-1], stack[..., -1:]
-        m = ops.cast(m > 0.99, "float32")
-        if flow is None:
-            flow = ops.zeros_like(stack[..., :2])
-        else:
-            flow = _double(flow, stack.shape[1:3])
-        flow = _level(a, b, m, flow, window, smoothing, spread, iterations)
-    for level in range(finest - 1, -1, -1):
-        flow = _double(flow, pyramid[level].shape[2:])
-    return flow
+        velocity = sample(flow, *positions(total)) if path else flow
+        moved = total - velocity
+        if valid is not None:
+            moved = ops.where(sample(valid, *positions(moved)) > 0.99, moved, total)
+        total = moved
+        path.append(total)
+    return ops.stack(path, axis=1)
 
 
-def _level(first, second, mask, flow, window, smoothing, spread, iterations):
-    channels = first.shape[-1]
-    height, width = first.shape[1:3]
-    dx, dy = _difference(first, 2), _difference(first, 1)
-    weight = mask
-    if OPT.get("pairweight") is not None:
-        weight = weight * np.linspace(OPT["pairweight"], 1, channels, dtype="float32")
-    wdx, wdy = dx*weight, dy*weight
-    fields = ops.stack([ops.sum(p, axis=-1) for p in (wdx * dx, wdx * dy, wdy * dy)], axis=1)
-    fields = _blur(fields, window)
-    xx, xy, yy = [fields[:, i] for i in range(3)]
-    trace = xx + yy
-    lam = smoothing * (ops.mean(trace, axis=(1, 2), keepdims=True) + 1e-12)
-    xx, yy = xx + lam, yy + lam
-    det = xx * yy - xy * xy
-    confidence = trace / (trace + OPT.get("conf",1.) * lam)
-    if OPT.get("mineig"):
-        e = det / (trace+2*lam) - OPT["mineig"]*lam/2
-        confidence = e / (e + lam)
-    fx, fy = flow[..., 0], flow[..., 1]
-    for _ in range(iterations):
-        x, y = _positions(ops.stack([fx, fy], -1), height, width)
-        moved = _sample(ops.concatenate([second, mask], -1), x, y, fill=0.0)
-        change = (moved[..., :channels] - first) * moved[..., channels:]
-        fields = _blur(ops.stack([ops.sum(wdx * change, -1), ops.sum(wdy * change, -1)], axis=1), window)
-        xt, yt = fields[:, 0], fields[:, 1]
-        if OPT.get("each") or OPT.get("pull"):
-            px, py = _prior(confidence, fx, fy, spread * window)
-            xt, yt = xt - lam * (px - fx), yt - lam * (py - fy)
-        fx, fy = fx + (xy * yt - yy * xt) / det, fy + (xy * xt - xx * yt) / det
-    if not OPT.get("each"):
-        px, py = _prior(confidence, fx, fy, spread * window)
-        fx, fy = px + confidence * (fx - px), py + confidence * (fy - py)
-    return ops.stack([fx, fy], axis=-1)
+def advect(frames, steps, flow=None, mask=None, **flow_options):
+    """The advection forecast: the last frame carried on along the flow of the observed frames, unchanged.
 
-def _prior(confidence, fx, fy, sigma):
-    conf = ops.stack([confidence, confidence * fx, confidence * fy], axis=1)
-    total = ops.mean(conf, axis=(2, 3), keepdims=True)
-    near = _blur(conf, sigma) + 1e-3 * (total + np.array([1e-6, 0, 0], "float32").reshape(1, 3, 1, 1))
-    return near[:, 1] / near[:, 0], near[:, 2] / near[:, 0]
+    Backward semi-Lagrangian extrapolation; every forecast is interpolated once from the last frame, so blur does not
+    accumulate. Gradients go to the frames through the interpolation only.
+
+    Args:
+        frames: (batch, time, height, width, channels), at least two, or one if `flow` is given.
+        steps: number of future frames, a Python int of at least 1.
+        flow: (batch, height, width, 2), pixels per frame. None estimates it: mean_flow(frames, mask, **flow_options).
+        mask: (batch, height, width, 1), 1 or True where pixels are valid in all frames; None if all are.
+
+    Returns:
+        (batch, steps, height, width, channels).
+    """
+    frames = _as_frames(frames, least=2 if flow is None else 1)
+    height, width, channels = frames.shape[2:]
+    if flow is None:
+        flow = mean_flow(frames, mask, **flow_options)
+    elif flow_options:
+        raise ValueError(f"advect estimates no flow when flow is given. Received also {sorted(flow_options)}; leave one out.")
+    path = displacements(ops.stop_gradient(_as_flow(flow, height, width)), steps, mask)
+    return sample(frames[:, -1], *positions(path))
 
 
-def _difference(images, axis):
-    size = images.shape[axis]
-    def part(start, stop):
-        return images[:, start:stop] if axis == 1 else images[:, :, start:stop]
-    padded = ops.concatenate([part(0, 1), images, part(size - 1, size)], axis=axis)
-    n = size + 2
-    if axis == 1:
-        return 0.5 * (padded[:, 2:] - padded[:, :-2])
-    return 0.5 * (padded[:, :, 2:] - padded[:, :, :-2])
+def _as_floating(values):
+    values = ops.convert_to_tensor(values)
+    return values if backend.is_float_dtype(values.dtype) else ops.cast(values, backend.floatx())
 
 
-def _apply(rows, columns, images):
-    """rows @ image @ columns.T for every image of (batch, channels, height, width)."""
-    return ops.matmul(ops.matmul(rows, images), columns.T)
-
-
-def _blur(images, sigma):
-    if not sigma:
-        return images
-    height, width = images.shape[2:]
-    return _apply(_gaussian(height, height, 1.0, 0.0, sigma), _gaussian(width, width, 1.0, 0.0, sigma), images)
-
-
-def _halve(images):
-    height, width = images.shape[2:]
-    return _apply(_gaussian(-(-height // 2), height, 2.0, 0.5, 1.0), _gaussian(-(-width // 2), width, 2.0, 0.5, 1.0), images)
-
-
-def _double(flow, size):
-    h, w = flow.shape[1:3]
-    out = _apply(_linear(size[0], h), _linear(size[1], w), ops.transpose(flow, (0, 3, 1, 2)))
-    return 2.0 * ops.transpose(out, (0, 2, 3, 1))
-
-
-@functools.lru_cache(256)
-def _gaussian(size, source, stride, offset, sigma):
-    centres = stride * np.arange(size)[:, None] + offset
-    weights = np.exp(-0.5 * ((np.arange(source) - centres) / sigma) ** 2)
-    weights[np.abs(np.arange(source) - centres) > 4 * sigma] = 0
-    return (weights / weights.sum(axis=1, keepdims=True)).astype("float32")
-
-
-@functools.lru_cache(256)
-def _linear(size, source):
-    centres = np.clip((np.arange(size)[:, None] - 0.5) / 2, 0, source - 1)
-    return np.maximum(0, 1 - np.abs(np.arange(source) - centres)).astype("float32")
-
-
-def _checked_frames(frames):
-    frames = ops.convert_to_tensor(frames)
+def _as_frames(frames, least):
+    frames = _as_floating(frames)
+    shape = tuple(frames.shape)
+    if len(shape) != 5:
+        raise ValueError(
+            f"frames must be (batch, time, height, width, channels). Received shape {shape}; "
+            "add a missing axis with frames[None] (batch) or frames[..., None] (channels)."
+        )
+    if None in shape[1:]:
+        raise ValueError(
+            f"frames need a known time, height, width and number of channels. Received shape {shape}; "
+            "name them in keras.Input or the dataset's element_spec."
+        )
+    if shape[1] < least:
+        raise ValueError(f"At least {least} frames are needed to see a motion. Received {shape[1]} in shape {shape}.")
     return frames
+
+
+def _as_flow(flow, height, width):
+    flow = ops.convert_to_tensor(flow)
+    if tuple(flow.shape[1:]) != (height, width, 2):
+        raise ValueError(f"flow must be (batch, {height}, {width}, 2), [dx, dy]. Received shape {tuple(flow.shape)}.")
+    return ops.cast(flow, "float32")
+
+
+def _as_mask(mask, height, width):
+    mask = ops.convert_to_tensor(mask)
+    if tuple(mask.shape[1:]) != (height, width, 1):
+        raise ValueError(
+            f"mask must be (batch, {height}, {width}, 1), 1 where valid. Received shape {tuple(mask.shape)}."
+        )
+    return ops.cast(mask, "float32")
+
+
+def _flow_options(levels, window, iterations, smoothing, presmooth):
+    options = {"levels": levels, "window": window, "iterations": iterations, "smoothing": smoothing, "presmooth": presmooth}
+    for name in ("levels", "iterations"):
+        if not isinstance(options[name], int) or options[name] < 1:
+            raise ValueError(f"{name} must be an int of at least 1. Received {options[name]!r}.")
+    for name in ("window", "smoothing"):
+        if not options[name] > 0:
+            raise ValueError(f"{name} must be above 0. Received {options[name]!r}.")
+    if not presmooth >= 0:
+        raise ValueError(f"presmooth must be at least 0. Received {presmooth!r}.")
+    return options

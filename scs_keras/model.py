@@ -1,11 +1,13 @@
 """SCSModel: backbone, semi-coupled network, heads and the three streams, trained as the paper does."""
 
+import functools
+
 import keras
 from keras import ops
 
 from scs_keras.cell import SCSCell, check_stream
 from scs_keras.layer import swap_time_and_batch
-from scs_keras.switch import ASTSGD, switch_scope
+from scs_keras.switch import ASTSGD, ValidateSwitch, switch_scope
 
 if keras.backend.backend() == "tensorflow":
     from scs_keras.tensorflow_step import TensorFlowStep as BackendStep
@@ -97,10 +99,22 @@ class SCSModel(BackendStep, keras.Model):
 
     # Forward ------------------------------------------------------------------------------------
 
+    def build(self, x_shape):
+        shape = tuple(x_shape)
+        if self.backbone is not None:
+            shape = (*shape[:2], *self.backbone.compute_output_shape((None, *shape[2:]))[1:])
+        self.network.build(shape)
+        features = self.network(keras.KerasTensor(shape)).shape
+        for head in (self.head, *self.sub_heads.values()):
+            if head is not None and not head.built:
+                head.build(features)
+        self.built = True
+
     def call(
         self, x, stream="main", initial_states=None, training=None, return_states=False, state_index=-1
     ):
-        outputs, state_after = self.forward(x, check_stream(stream), initial_states, training)
+        with switch_scope(self.switch):
+            outputs, state_after = self.forward(x, check_stream(stream), initial_states, training)
         if self.average:
             outputs = ops.mean(outputs, axis=1)
         return (outputs, state_after(state_index)) if return_states else outputs
@@ -111,17 +125,11 @@ class SCSModel(BackendStep, keras.Model):
             batch, time, *frame = ops.shape(x)
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
-        if not self.network.built:
-            self.network.build(tuple(x.shape))
         features, state_after = self.network.run(
             swap_time_and_batch(x), stream, states, training=bool(training)
         )
-        features = swap_time_and_batch(features)
-        for head in self.sub_heads.values():  # before the optimiser asks for all weights
-            if head is not None and not head.built:
-                head.build(tuple(features.shape))
         head = self.sub_heads.get(stream) or self.head
-        return head(features), state_after
+        return head(swap_time_and_batch(features)), state_after
 
     # Training -----------------------------------------------------------------------------------
 
@@ -156,6 +164,10 @@ class SCSModel(BackendStep, keras.Model):
         Raises:
             ValueError: if a goal or head has no loss, ASTSGD no spatial loss, or an argument is out of range.
         """
+        if loss is None:
+            raise ValueError(
+                "The model has no loss for its main goal. Received: loss=None. For example: compile(loss='mse')."
+            )
         losses = {"spatial": as_loss(spatial_loss), "temporal": as_loss(temporal_loss)}
         for name, loss_of_goal in losses.items():
             if loss_of_goal is None and (self.goals[name] is not None or self.sub_heads[name] is not None):
@@ -282,7 +294,8 @@ class SCSModel(BackendStep, keras.Model):
         losses, carried, main = {}, {}, None
         new = slice(clip.start + clip.new, clip.stop)
         for name in ("main", *self.sub_losses):
-            outputs, state_after = self.forward(frames, name, states.get(name), training=True)
+            with switch_scope(self.switch):
+                outputs, state_after = self.forward(frames, name, states.get(name), training=True)
             main = outputs if main is None else main
             target, weight, predicted = targets[name], sample_weight, outputs[:, clip.new :]
             if self.average:
@@ -315,9 +328,11 @@ class SCSModel(BackendStep, keras.Model):
 
     # Keras's own loops ---------------------------------------------------------------------------
 
-    def __call__(self, *args, **kwargs):
-        with switch_scope(self.switch):
-            return super().__call__(*args, **kwargs)
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, callbacks=None, **kwargs):
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [*keras.tree.flatten(callbacks or []), ValidateSwitch()]
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
     @property
     def metrics(self):

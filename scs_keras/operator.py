@@ -9,7 +9,7 @@ def integer_tuple(value, rank, name):
     Raises:
         ValueError: if it is neither a positive integer nor a sequence of `rank` of them.
     """
-    values = (value,) * rank if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
     if len(values) != rank or not all(isinstance(v, int) and v > 0 for v in values):
         raise ValueError(
             f"`{name}` must be a positive integer or a tuple of {rank} positive integers "

@@ -43,7 +43,7 @@ def _loop(step, inputs, state, mask):
         output, new_state = step(values[0], states[0], values[1] if mask is not None else None)
         return output, [new_state]
 
-    length = inputs.shape[0] if inputs.shape[0] is not None else ops.shape(inputs)[0]
+    length = inputs.shape[0] or 2**31 - 1  # an upper bound: the loop ends with the sequence
     _, outputs, states = rnn(rnn_step, sequences, [state], input_length=length, time_major=True)
     return outputs, states[0]
 

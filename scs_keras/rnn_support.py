@@ -51,6 +51,11 @@ def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
 
     frame, static = ops.shape(sequences)[2:-1], sequences.shape[2:-1]
     states = []
+    if self.stateful and any(None in cell.frame_size for cell in cells):
+        raise ValueError(
+            "`stateful=True` needs a known frame size. Received: a layer built for frames of size "
+            f"{cells[0].frame_size}. Use keras.Input(batch_shape=(...)) with numbers for all axes but time."
+        )
     for cell, state in zip(cells, tree.flatten(initial_state)):
         frame, static = cell.output_frame(frame), cell.output_frame(static)
         state = ops.broadcast_to(state, (ops.shape(state)[0], *frame, cell.filters))

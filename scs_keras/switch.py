@@ -112,6 +112,7 @@ class Switch(keras.Layer):
             initializer=keras.initializers.Constant(value),
             trainable=False,
             dtype=dtype,
+            autocast=False,  # exact also inside layers with mixed precision
             aggregation="none",
         )
 
@@ -192,7 +193,7 @@ class STSGD(Switch):
         self.config = dict(p=p, spatial=spatial, temporal=temporal, decay_steps=decay_steps)
         p_s = check_probability("spatial", spatial or 0.0) if single else check_probability("p", p)
         p_t = check_probability("temporal", temporal or 0.0) if single else p_s
-        if decay_steps is not None and not decay_steps > 0:
+        if decay_steps is not None and not (isinstance(decay_steps, (int, float)) and decay_steps > 0):
             raise ValueError(
                 "`decay_steps` is the number of optimiser steps until p is 0 and must be positive, "
                 f"or None for a constant p. Received: decay_steps={decay_steps!r}."
@@ -239,7 +240,7 @@ class ASTSGD(Switch):
             temporal branch if q < 0.5, else the spatial one.
 
     Raises:
-        ValueError: if q0 is outside [0, 1], `controller` is unknown, or the initial loss is not
+        ValueError: if q0 is outside [0, 1], `controller` is unknown, or the initial loss is not positive or not
             above the threshold (a measured one: from `validate`, which SCSModel calls).
     """
 
@@ -248,6 +249,11 @@ class ASTSGD(Switch):
         if controller not in ("formula", "network"):
             raise ValueError(
                 f"`controller` must be 'formula' (Eq. 20) or 'network'. Received: controller={controller!r}."
+            )
+        if initial_loss is not None and not initial_loss > 0:
+            raise ValueError(
+                "`initial_loss` must be positive, or None to measure it. "
+                f"Received: initial_loss={initial_loss!r}. For example: initial_loss=math.log(classes)."
             )
         self.config = dict(
             q0=q0, threshold=threshold, alpha=alpha, initial_loss=initial_loss, controller=controller
@@ -301,6 +307,26 @@ class ASTSGD(Switch):
         return {**super().get_config(), **self.config}
 
 
+class ValidateSwitch(keras.callbacks.Callback):
+    """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.validated:
+            synchronize(self.model)
+            if self.model.switch is not None:
+                self.model.switch.validate()
+            self.validated = True
+
+    def on_train_begin(self, logs=None):
+        self.validated = False
+
+
+def synchronize(model):
+    """Brings the variables up to date: on JAX `fit` keeps them outside the model between epochs."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
 class SwitchCallback(keras.callbacks.Callback):
     """Drives a switch under the plain `fit` of a model of your own that holds layers with that switch.
 
@@ -327,8 +353,7 @@ class SwitchCallback(keras.callbacks.Callback):
                 f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs or {})}. "
                 "Name the model's outputs or metrics so that each loss is logged."
             )
-        if hasattr(self.model, "jax_state_sync"):  # bring the variables up to date before changing them
-            self.model.jax_state_sync()
+        synchronize(self.model)
         self.switch.advance()
         self.switch.update(*(logs[key] for key in self.keys))
         if batch == 0:

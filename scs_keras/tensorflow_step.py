@@ -10,7 +10,6 @@ import itertools
 import keras
 import tensorflow as tf
 
-from scs_keras.switch import switch_scope
 
 
 class TensorFlowStep:
@@ -45,11 +44,8 @@ class TensorFlowStep:
 
     def train_step(self, data, apply=True):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with switch_scope(self.switch):
-            if self.long_sequence is None:
-                gradients, y_pred, losses = self._whole_gradients(x, y, sample_weight)
-            else:
-                gradients, y_pred, losses = self._clip_gradients(x, y, sample_weight)
+        gradients_of = self._whole_gradients if self.long_sequence is None else self._clip_gradients
+        gradients, y_pred, losses = gradients_of(x, y, sample_weight)
         batch = tf.shape(tf.nest.flatten(x)[0])[0]
         self._loss_tracker.update_state(self.total(losses) * self.replicas, sample_weight=batch)
         self.track(losses)

@@ -1,0 +1,49 @@
+"""The model zoo: `zoo.load("scs_precipitation_small_radar")`, `zoo.list_presets()`."""
+
+import difflib
+
+from scs_keras.zoo.precipitation import presets as precipitation
+from scs_keras.zoo.preset import Preset
+
+_TASKS = (precipitation,)  # a new task is one folder and one line here
+_PRESETS = {preset.name: preset for task in _TASKS for preset in task.PRESETS}
+
+__all__ = ["Preset", "get_preset", "list_presets", "load"]
+
+
+def list_presets(task=None):
+    """All presets (`Preset` records), or those of one task, in the order of the papers' tables."""
+    return [preset for preset in _PRESETS.values() if task in (None, preset.task)]
+
+
+def get_preset(name):
+    """The preset of that name.
+
+    Raises:
+        ValueError: if there is none; the nearest names are given.
+    """
+    if name not in _PRESETS:
+        near = difflib.get_close_matches(str(name), _PRESETS, n=1, cutoff=0.0)
+        raise ValueError(
+            f"There is no preset {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(_PRESETS)}."
+        )
+    return _PRESETS[name]
+
+
+def load(name, weights="preset"):
+    """A compiled model of the zoo, with `model.preset` and its `preprocess` and `postprocess`.
+
+    Args:
+        name: of the preset.
+        weights: "preset" for the trained weights, None for random initial ones, or the path of a
+            `.weights.h5` file of this architecture.
+
+    Raises:
+        ValueError: if the preset is unknown, has no weights, or the file is not the published one.
+    """
+    preset = get_preset(name)
+    path = preset.checked_weights() if weights == "preset" else weights
+    model = preset.make()
+    if path is not None:
+        model.load_weights(path)
+    return model

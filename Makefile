@@ -1,0 +1,32 @@
+# Everything runs in .venv, made here from nothing but Python >= 3.11.
+PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 | head -n 1)
+SHELL := /bin/bash
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: venv demo test bench clean
+
+venv: .venv/ready
+
+.venv/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "scs-keras needs Python 3.11 or newer; found $$($(PYTHON) --version). Type: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@
+
+# tensorflow-cpu is half the size but exists for x86_64 Linux and Windows only.
+EXTRAS ?= $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' '-')),cpu,tensorflow),dev
+
+demo: venv
+	.venv/bin/scs-keras demo
+
+test: venv
+	.venv/bin/python -m pytest
+
+bench: venv
+	.venv/bin/python benchmarks/speed.py
+	.venv/bin/python benchmarks/memory.py
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,235 @@
+"""Speed of SCS2D and SCSNetwork against ConvLSTM2D, RNN(SCSCell) and the bare convolutions, on TensorFlow.
+
+    python benchmarks/speed.py --dtype float32
+    python benchmarks/speed.py --dtype mixed_bfloat16 --repeats 5
+    python benchmarks/speed.py --quick                      # a small stack, to see that it works
+
+Everything runs in one process, one after the other in every round and in another order each time, so
+that whatever else the machine does meets all of them alike. What is measured: benchmarks/README.md.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import scs_keras
+from scs_keras.cell import SCSCell
+from scs_keras.layer import SCS2D
+from scs_keras.network import SCSNetwork
+from scs_keras.switch import STSGD
+
+FILTERS = [128] * 9 + [64] * 3 + [32] * 2 + [8]  # the outline demo's network
+SHAPE = (4, 10, 28, 28, 131)  # batch, time, height, width, channels
+QUICK_FILTERS = [128, 128, 64, 32, 8]
+RESULTS = Path(__file__).parent / "results"
+CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+REFERENCES = ("ConvLSTM2D", "RNN(SCSCell)", "floor")
+
+
+class Floor:
+    """The three convolutions of every layer alone: no gates, no biases, no loss, chained.
+
+    Both halves over the input see (batch * time, ...), the recurrent one (batch, ...) once a step.
+    The next layer sees the spatial half, the next step the recurrent one; each end gets a gradient of ones.
+    """
+
+    def __init__(self, filters, shape):
+        draw, channels = keras.initializers.GlorotNormal(seed=0), [shape[-1], *filters]
+        self.kernels = [
+            [tf.Variable(draw((3, 3, c, f))) for c in (before, before, f)]
+            for before, f in zip(channels, filters)
+        ]
+        self.trainable_variables = [kernel for layer in self.kernels for kernel in layer]
+        self.length = shape[1]
+
+    def __call__(self, frames, training=False):
+        dtype = keras.config.dtype_policy().compute_dtype
+        u, ends = tf.cast(tf.reshape(frames, (-1, *frames.shape[2:])), dtype), []
+        for spatial, temporal, recurrent in self.kernels:
+            kernel = tf.cast(recurrent, dtype)
+            gate = tf.zeros((frames.shape[0], *u.shape[1:3], kernel.shape[-1]), dtype)
+            for _ in range(self.length):
+                gate = tf.nn.conv2d(gate, kernel, 1, "SAME")
+            ends += [gate, tf.nn.conv2d(u, tf.cast(temporal, dtype), 1, "SAME")]
+            u = tf.nn.conv2d(u, tf.cast(spatial, dtype), 1, "SAME")
+        return [u, *ends]
+
+
+def stack(make_layer, filters):
+    return lambda: keras.Sequential([make_layer(each) for each in filters])
+
+
+def contenders(filters, shape, extra):
+    """{name: function that makes a model}; the first ones are those the project has targets for."""
+    conv_lstm = dict(kernel_size=3, padding="same", return_sequences=True)
+    models = {
+        "SCS2D": stack(SCS2D, filters),
+        "SCSNetwork": lambda: SCSNetwork(filters),
+        "SCS2D, dynamic loop": stack(lambda f: SCS2D(f, unroll=False), filters),
+        "ConvLSTM2D": stack(lambda f: keras.layers.ConvLSTM2D(f, **conv_lstm), filters),
+        "RNN(SCSCell)": stack(lambda f: keras.layers.RNN(SCSCell(f), return_sequences=True), filters),
+        "floor": lambda: Floor(filters, shape),
+    }
+    variants = {
+        "RNN(SCSCell), unrolled": stack(
+            lambda f: keras.layers.RNN(SCSCell(f), return_sequences=True, unroll=True), filters
+        ),
+        "SCSNetwork + STSGD": lambda: SCSNetwork(filters, switch=STSGD(0.5)),
+        "SCSNetwork + batch norm": lambda: SCSNetwork(filters, normalization="batch"),
+        "SCSNetwork + group norm": lambda: SCSNetwork(filters, normalization="group"),
+    }
+    return {"SCSNetwork": models["SCSNetwork"], **variants} if extra else models
+
+
+def compiled(model, frames, training):
+    """A function without arguments: forward, or forward and backward through a sum of the outputs."""
+
+    @tf.function
+    def forward():
+        return model(frames, training=False)
+
+    @tf.function
+    def forward_and_backward():
+        with tf.GradientTape() as tape:
+            ends = model(frames, training=True)
+        # The gradient of ones is that of the outputs' sum, without computing it.
+        return tape.gradient(ends, model.trainable_variables, tf.nest.map_structure(tf.ones_like, ends))
+
+    return forward_and_backward if training else forward
+
+
+def seconds(function):
+    start = time.perf_counter()
+    tf.nest.flatten(function())[0].numpy()
+    return time.perf_counter() - start
+
+
+def measure(models, frames, repeats, training):
+    """{name: [seconds of each round]}; two calls before the first round trace and warm up."""
+    functions = {name: compiled(model, frames, training) for name, model in models.items()}
+    for function in functions.values():
+        function(), function()
+    times, order = {name: [] for name in functions}, list(functions)
+    shuffle = random.Random(0).shuffle
+    for _ in range(repeats):
+        shuffle(order)
+        for name in order:
+            times[name].append(seconds(functions[name]))
+    return times
+
+
+def summary(times, references):
+    """{name: {median, seconds, ratio to each reference (the median of the rounds' ratios)}}."""
+    rows = {}
+    for name, row in times.items():
+        ratios = {
+            reference: round(statistics.median(a / b for a, b in zip(row, times[reference])), 3)
+            for reference in references
+        }
+        rows[name] = {
+            "median_s": round(statistics.median(row), 4),
+            "seconds": [round(each, 4) for each in row],
+            "ratio_to": ratios,
+        }
+    return rows
+
+
+def machine():
+    info = {"processor": platform.machine(), "cpu_flags": None, "cores": os.cpu_count()}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        lines = {key.strip(): value.strip() for key, value in lines.items()}
+        flags = lines.get("flags", "").split()
+        info["processor"] = lines.get("model name", info["processor"])
+        info["cpu_flags"] = {flag: flag in flags for flag in CPU_FLAGS}
+    info["gpus"] = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return info
+
+
+def print_table(mode, rows, references):
+    print(f"\n{mode}\n{'':26}{'median s':>10}" + "".join(f"{'/ ' + r:>16}" for r in references))
+    for name, row in rows.items():
+        ratios = "".join(f"{row['ratio_to'][reference]:16.3f}" for reference in references)
+        print(f"{name:26}{row['median_s']:10.3f}{ratios}", flush=True)
+
+
+def write(path, result):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    beside.write_text(json.dumps(result, indent=1) + "\n")
+    beside.replace(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dtype", default="float32", choices=("float32", "mixed_bfloat16", "mixed_float16"))
+    parser.add_argument("--repeats", type=int, default=5, help="rounds (default 5)")
+    parser.add_argument("--quick", action="store_true", help=f"a small stack, {QUICK_FILTERS}; writes no file")
+    parser.add_argument("--mode", choices=("forward", "training", "both"), default="both")
+    parser.add_argument("--extra", action="store_true", help="cost of the switch and of normalisation instead")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these; ratios to those of them that are references")
+    parser.add_argument("--output", type=Path, default=None, help="result file (default: in benchmarks/results)")
+    arguments = parser.parse_args()
+
+    keras.config.set_dtype_policy(arguments.dtype)
+    keras.utils.set_random_seed(0)
+    filters = QUICK_FILTERS if arguments.quick else FILTERS
+    frames = tf.constant(np.random.default_rng(0).normal(size=SHAPE), "float32")
+    chosen = {
+        name: make
+        for name, make in contenders(filters, SHAPE, arguments.extra).items()
+        if arguments.only is None or name in arguments.only
+    }
+    models = {name: make() for name, make in chosen.items()}
+    for model in models.values():
+        model(frames[:1, :1] if not isinstance(model, Floor) else frames)  # makes the weights
+    references = [name for name in (*REFERENCES, *(["SCSNetwork"] * arguments.extra)) if name in models]
+
+    modes = ("forward", "training") if arguments.mode == "both" else (arguments.mode,)
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "versions": {
+            "scs_keras": getattr(scs_keras, "__version__", "0"),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": machine(),
+        "dtype": arguments.dtype,
+        "filters": filters,
+        "input": SHAPE,
+        "repeats": arguments.repeats,
+        "modes": {},
+    }
+    for mode in modes:
+        times = measure(models, frames, arguments.repeats, training=mode == "training")
+        result["modes"][mode] = rows = summary(times, references)
+        print_table(f"{arguments.dtype}, {mode}", rows, references)
+    if arguments.quick and arguments.output is None:
+        return
+    kind = "speed_extra" if arguments.extra else "speed"
+    name = f"{kind}_{result['date']}_{result['versions']['scs_keras']}_{arguments.dtype}.json"
+    path = arguments.output or RESULTS / name
+    write(path, result)
+    print(f"\nwritten: {path}")
+
+
+if __name__ == "__main__":
+    main()

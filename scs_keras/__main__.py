@@ -1,0 +1,136 @@
+"""The command line: `scs-keras COMMAND --help`."""
+
+import argparse
+import importlib.util
+import os
+import sys
+
+COMMANDS = {
+    "presets": "list the models of the zoo",
+    "demo": "forecast the radar sequence that ships with the project",
+    "train": "train a recipe",
+    "evaluate": "score a preset on a folder of radar events",
+    "predict": "forecast from one radar file",
+    "export": "write a SavedModel for TF Serving",
+    "publish": "make a training's weights those of a preset (for developers of the zoo)",
+}
+
+
+def parser():
+    """The argument parser; each command says what it needs."""
+    main = argparse.ArgumentParser(prog="scs-keras", description="SCS models for sequences of images.")
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    command = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+
+    command["presets"].add_argument("--task", help="only this task")
+
+    command["demo"].add_argument("--output", default=".", help="folder for forecast.png and forecast.gif")
+
+    train = command["train"]
+    train.add_argument("recipe")
+    train.add_argument("--data", required=True, help="folder with the data")
+    train.add_argument("--output", required=True, help="folder for checkpoints, logs and weights")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe")
+    train.add_argument("--strategy", default="one", choices=("one", "mirrored"), help="devices of this machine")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    for name in ("evaluate", "predict", "export"):
+        command[name].add_argument("preset")
+        command[name].add_argument("--weights", help="a .weights.h5 file, for example of your own training")
+
+    evaluate = command["evaluate"]
+    evaluate.add_argument("--data", required=True, help="folder with radar events (npz)")
+    evaluate.add_argument("--split", help="only this part of the folder's split.json: train or val")
+    evaluate.add_argument("--stride", type=int, default=1, help="windows start at every so many frames")
+    evaluate.add_argument("--json", help="write {event: {forecast: {metric: value}}} here")
+    evaluate.add_argument("--lead-json", help="write the same for every lead time here")
+
+    predict = command["predict"]
+    predict.add_argument("--input", required=True, help="a radar event (npz); its last images are the observed ones")
+    predict.add_argument("--output", required=True, help="folder for forecast.npz and forecast.png")
+    predict.add_argument("--steps", type=int, help="number of images to forecast")
+
+    export = command["export"]
+    export.add_argument("--output", required=True, help="folder; a version directory is made in it")
+    export.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="frame size in pixels")
+
+    publish = command["publish"]
+    publish.add_argument("training", help="output folder of a finished `scs-keras train`")
+    publish.add_argument("--data", required=True, help="folder with radar events to score on")
+    return main
+
+
+def check_backend():
+    """Exits with a clear message if Keras has no backend to run on."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if importlib.util.find_spec(backend) is None:
+        sys.exit(
+            f"scs-keras needs the backend {backend!r}, which is not installed. Allowed: tensorflow, jax. "
+            'Type: pip install "scs-keras[tensorflow]" (or [cpu], [cuda]).'
+        )
+
+
+def presets(arguments):
+    from scs_keras import zoo
+
+    for preset in zoo.list_presets(arguments.task):
+        print(f"{preset.name:45} {'trained' if preset.has_weights else 'no weights':11} {preset.summary}")
+
+
+def demo(arguments):
+    from scs_keras.training.demo import demo
+
+    demo(arguments.output)
+
+
+def train(arguments):
+    from scs_keras.training.run import train
+
+    train(
+        arguments.recipe, arguments.data, arguments.output, arguments.set, arguments.strategy,
+        verbose=0 if arguments.quiet else 1,
+    )  # fmt: skip
+
+
+def evaluate(arguments):
+    from scs_keras.training.evaluate import evaluate_preset
+
+    evaluate_preset(
+        arguments.preset, arguments.data, arguments.weights, arguments.split, arguments.stride,
+        arguments.json, arguments.lead_json,
+    )  # fmt: skip
+
+
+def predict(arguments):
+    from scs_keras.training.predict import predict
+
+    predict(arguments.preset, arguments.input, arguments.output, arguments.weights, arguments.steps)
+
+
+def export(arguments):
+    from scs_keras.serving.export import export_preset
+
+    print(export_preset(arguments.preset, arguments.output, arguments.weights, arguments.size))
+
+
+def publish(arguments):
+    from scs_keras.training.publish import publish
+
+    publish(arguments.training, arguments.data)
+
+
+def main(argv=None):
+    """Runs a command; errors of the user's are one message, not a traceback."""
+    arguments = parser().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    check_backend()
+    try:
+        globals()[arguments.command](arguments)
+    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
+        sys.exit(f"scs-keras {arguments.command}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"scs-keras {arguments.command}: interrupted. The same command goes on from the last checkpoint.")
+
+
+if __name__ == "__main__":
+    main()

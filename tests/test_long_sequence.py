@@ -1,0 +1,216 @@
+"""LTSC: Eq. 21-23, and training clip by clip against truncated back-propagation written out by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scs_keras import LTSC, SCSModel, SCSNetwork
+from tests.checks import assert_close, random, randomize, to_numpy
+
+X, Y = random(2, 7, 5, 5, 2), random(2, 7, 5, 5, 1, seed=1)
+
+
+# The partition -----------------------------------------------------------------------------------
+
+
+@given(
+    steps=st.integers(1, 200),
+    length=st.integers(2, 40),
+    overlap=st.floats(0, 1, exclude_min=True, exclude_max=True),
+    carry=st.sampled_from(["end", "aligned", "none"]),
+)
+def test_partition(steps, length, overlap, carry):
+    ltsc = LTSC(length, overlap, carry=carry)
+    clips = ltsc.clips(steps)
+    frames = [range(clip.start, clip.stop) for clip in clips]
+    assert set().union(*frames) == set(range(steps))  # Eq. 21
+    assert all(set(a) & set(b) for a, b in zip(frames, frames[1:]))  # Eq. 22
+    assert all(a.start < b.start and a.stop < b.stop for a, b in zip(frames, frames[1:]))
+    assert frames[-1].stop == steps
+    assert all(len(clip) == min(length, steps) for clip in frames)
+    new = [frame for clip in clips for frame in range(clip.start + clip.new, clip.stop)]
+    assert new == list(range(steps))  # each frame counts once
+    assert sum(clip.share for clip in clips) == pytest.approx(1)
+    shared = min(max(round(overlap * length), 1), length - 1)
+    assert ltsc.shared == shared
+    assert all(a.stop - b.start == shared for a, b in list(zip(frames, frames[1:]))[:-1])
+    assert all(a.stop - b.start >= shared for a, b in zip(frames, frames[1:]))
+    for clip, following in zip(clips, clips[1:]):
+        handed_on = None if clip.carry is None else clip.start + clip.carry
+        assert handed_on == {"end": clip.stop - 1, "aligned": following.start - 1, "none": None}[carry]
+
+
+def test_partition_of_the_paper():
+    """Clips of 5 frames that share a quarter; (x1 x2 x3), (x2 x3 x4) of Sec. 5.3."""
+    spans = lambda ltsc, steps: [(clip.start, clip.stop, clip.new) for clip in ltsc.clips(steps)]  # noqa: E731
+    assert spans(LTSC(5), 13) == [(0, 5, 0), (4, 9, 1), (8, 13, 1)]
+    assert spans(LTSC(3, 2 / 3), 4) == [(0, 3, 0), (1, 4, 2)]
+    assert spans(LTSC(10), 4) == [(0, 4, 0)]
+    assert spans(LTSC(4, 0.5), 7) == [(0, 4, 0), (2, 6, 2), (3, 7, 3)]
+
+
+def test_overlap_loss_is_equation_23():
+    earlier, later = random(2, 4, 3, 3, 1), random(2, 4, 3, 3, 1, seed=1)
+    with tf.GradientTape() as tape:
+        pair = [tf.constant(earlier), tf.constant(later)]
+        tape.watch(pair)
+        loss = LTSC(4).overlap_loss(*pair, shared=2)
+    assert_close(loss, np.mean((earlier[:, 2:] - later[:, :2]) ** 2))
+    before, after = tape.gradient(loss, pair)
+    assert before is None or not np.any(before)  # the earlier side is detached
+    assert np.any(after[:, :2]) and not np.any(after[:, 2:])
+
+
+# Training ----------------------------------------------------------------------------------------
+
+
+def make_model(carry=None, average=False, **arguments):
+    model = SCSModel(SCSNetwork([3, 2]), keras.layers.Dense(1), average=average)
+    model(X)
+    randomize(model)
+    ltsc = carry and LTSC(4, 0.5, overlap_weight=0.7, carry=carry)
+    model.compile(keras.optimizers.SGD(1.0), "mse", long_sequence=ltsc, clip=None, **arguments)
+    return model
+
+
+def by_hand(model, carry, average=False, streams=("main",)):
+    """Loss, overlap loss and gradients of LTSC(4, 0.5) on 7 frames: clips 0-4, 2-6 and 3-7.
+
+    Each row: the clip, its first new frame, the index in the clip of the state handed on.
+    """
+    rows = {
+        "end": [(0, 4, 0, 3), (2, 6, 2, 3), (3, 7, 3, None)],
+        "aligned": [(0, 4, 0, 1), (2, 6, 2, 0), (3, 7, 3, None)],
+        "none": [(0, 4, 0, None), (2, 6, 2, None), (3, 7, 3, None)],
+    }[carry]
+    total, overlap, states, earlier, outputs = 0.0, 0.0, {}, None, []
+    with tf.GradientTape() as tape:
+        for start, stop, new, handed_on in rows:
+            for stream in streams:
+                now, after, gates = states.get(stream), [], states.get(stream)
+                for index in range(start, stop):  # frame by frame
+                    frame, gates = model.network.step(
+                        X[:, index], model.network.initial_states(2, 5, 5) if gates is None else gates, stream
+                    )
+                    after.append((frame, gates))
+                features = tf.stack([frame for frame, _ in after], axis=1)
+                y = model.head(features)
+                share = (stop - start - new) / 7
+                if average:
+                    total += share * tf.reduce_mean((tf.reduce_mean(y[:, new:], axis=1) - Y[:, 0]) ** 2)
+                else:
+                    total += share * tf.reduce_mean((y[:, new:] - Y[:, start + new : stop]) ** 2)
+                if stream == "main":
+                    if earlier is not None:
+                        overlap += tf.reduce_mean((y[:, :new] - tf.stop_gradient(earlier[:, -new:])) ** 2)
+                    earlier = y
+                    outputs.append(y[:, new:])
+                del now
+                states[stream] = None if handed_on is None else [tf.stop_gradient(g) for g in after[handed_on][1]]
+        loss = total + 0.7 * overlap
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    return loss, overlap, gradients, tf.concat(outputs, axis=1)
+
+
+def step_gradients(model, *data):
+    """The gradients of one step of plain SGD with rate 1, and the logs."""
+    before = [to_numpy(variable) for variable in model.trainable_variables]
+    logs = model.train_on_batch(*data, return_dict=True)
+    return [old - to_numpy(new) for old, new in zip(before, model.trainable_variables)], logs
+
+
+@pytest.mark.parametrize("carry", ["aligned", "end", "none"])
+def test_truncated_back_propagation(carry):
+    model = make_model(carry)
+    loss, overlap, expected, outputs = by_hand(model, carry)
+    if carry == "aligned":
+        assert_close(outputs, model(X))  # as one pass over the whole sequence
+        assert_close(overlap, 0.0)
+    else:
+        assert np.abs(outputs - model(X)).max() > 1e-3 and overlap > 1e-5
+    with tf.GradientTape() as tape:  # the way of backends with one gradient of everything
+        in_one_piece = model.compute_loss(X, Y, training=True)
+    variables = [variable.value for variable in model.trainable_variables]
+    assert_close(tape.gradient(in_one_piece, variables), expected, 1e-6)
+    model.reset_metrics()
+    gradients, logs = step_gradients(model, X, Y)
+    assert_close(gradients, expected, 1e-6)
+    assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert logs["overlap_loss"] == pytest.approx(float(overlap), rel=1e-4, abs=1e-7)
+    assert logs["main_loss"] == pytest.approx(float(loss - 0.7 * overlap), rel=1e-5)
+
+
+def test_states_of_the_three_streams_are_carried_apart():
+    model = make_model("end", spatial_loss="mse", temporal_loss="mse")
+    loss, _, expected, _ = by_hand(model, "end", streams=("main", "spatial", "temporal"))
+    gradients, logs = step_gradients(model, X, Y)
+    assert_close(gradients, expected, 1e-6)
+    assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_one_target_a_sequence():
+    model = make_model("end", average=True)
+    loss, _, expected, _ = by_hand(model, "end", average=True)
+    gradients, logs = step_gradients(model, X, Y[:, 0])
+    assert_close(gradients, expected, 1e-6)
+    assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_one_clip_is_the_whole_sequence():
+    whole, clipped = make_model(), make_model()
+    clipped.compile(keras.optimizers.SGD(1.0), "mse", long_sequence=LTSC(7), clip=None)
+    (expected, logs), (actual, clip_logs) = (step_gradients(model, X, Y) for model in (whole, clipped))
+    assert_close(actual, expected, 1e-6)
+    assert clip_logs["loss"] == pytest.approx(logs["loss"], rel=1e-6)
+    assert clip_logs["overlap_loss"] == 0.0
+
+
+def test_sample_weights_of_frames_and_sequences():
+    for weights in (np.array([0.0, 2.0], "float32"), np.abs(random(2, 7))):
+        model = make_model("aligned")
+        before = to_numpy(tf.reduce_mean((model(X) - Y) ** 2, axis=(2, 3, 4)))  # (batch, time)
+        expected = np.mean(before * (weights if weights.ndim == 2 else weights[:, None]))
+        logs = model.train_on_batch(X, Y, sample_weight=np.broadcast_to(weights.reshape(2, -1), (2, 7)) if weights.ndim == 2 else weights, return_dict=True)
+        assert logs["main_loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("carry", ["aligned", "end"])
+def test_metrics_see_every_frame_once(carry):
+    model = make_model(carry, metrics=["mse"])
+    _, _, _, outputs = by_hand(model, carry)
+    logs = model.train_on_batch(X, Y, return_dict=True)
+    assert logs["mse"] == pytest.approx(float(np.mean((outputs - Y) ** 2)), rel=1e-5)
+
+
+def test_config_round_trip():
+    ltsc = LTSC(8, 0.4, overlap_weight=3.0, carry="none")
+    assert vars(LTSC.from_config(ltsc.get_config())) == vars(ltsc)
+
+
+def train_without_length():
+    model = make_model("end")
+    data = tf.data.Dataset.from_generator(
+        lambda: iter([(X, Y)]),
+        output_signature=(tf.TensorSpec((2, None, 5, 5, 2)), tf.TensorSpec((2, None, 5, 5, 1))),
+    )
+    model.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        *[(lambda n=n: LTSC(n), "`length`, the frames of a clip, must be an integer of at least 2") for n in (1, 0, 2.5, "8")],
+        *[(lambda x=x: LTSC(8, x), "`overlap`.*must lie between 0 and 1") for x in (0, 1, -0.5, 1.5, float("nan"), "half")],
+        *[(lambda w=w: LTSC(8, overlap_weight=w), "`overlap_weight` must not be negative") for w in (-1, float("nan"))],
+        (lambda: LTSC(8, carry="start"), "`carry` must be one of"),
+        (lambda: LTSC(8).clips(0), "needs to know the number of frames"),
+        (train_without_length, "needs to know the number of frames"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert "Received" in str(error.value)

@@ -1,0 +1,192 @@
+"""Precipitation forecasting (Sec. 5.8, Fig. 5d): an encoder reads the observed images, a decoder writes the future ones."""
+
+import keras
+from keras import ops
+
+from scs_keras.goals import displacements, frame_difference, mean_flow, optical_flow, warp
+from scs_keras.layer import swap_time_and_batch
+from scs_keras.model import SCSModel
+
+FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+def difference_and_flow(x, y):
+    """Temporal goal r_t: pixel-wise difference and optical flow between consecutive future images.
+
+    Args:
+        x: observed images (batch, time, height, width, 1); y: future images, likewise.
+
+    Returns:
+        (batch, future time, height, width, 3): difference, and flow (dx, dy) in units of 10 pixels a frame.
+    """
+    images = ops.concatenate([x[:, -1:], y], axis=1)
+    return ops.concatenate([frame_difference(images), optical_flow(images) / FLOW_SCALE], axis=-1)
+
+
+def fold(images, size):
+    """Space to depth: (..., height, width, c) to (..., height / size, width / size, size^2 * c), edges repeated."""
+    *lead, height, width, channels = ops.shape(images)
+    pad = [[0, 0]] * len(lead) + [[0, -height % size], [0, -width % size], [0, 0]]
+    images = ops.pad(images, pad, mode="symmetric") if any(sum(pad, [])) else images
+    rows, columns = -(-height // size), -(-width // size)
+    images = ops.reshape(images, (-1, rows, size, columns, size, channels))
+    images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(images, (*lead, rows, columns, size * size * channels))
+
+
+def unfold(features, size, height, width):
+    """Depth to space, the inverse of `fold`, cropped to height x width: (batch, rows, columns, size^2 * c)."""
+    _, rows, columns, channels = ops.shape(features)
+    channels //= size * size
+    images = ops.reshape(features, (-1, rows, columns, size, size, channels))
+    images = ops.reshape(ops.transpose(images, (0, 1, 3, 2, 4, 5)), (-1, rows * size, columns * size, channels))
+    return images[:, :height, :width]
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+class PrecipitationForecaster(SCSModel):
+    """Forecasts radar images: (batch, observed time, height, width, 1) to (batch, future time, height, width, 1).
+
+    The encoder's states, and the last image, go to the decoder, which puts out one image after the
+    other; each goes in again. Both work on images folded into `patch` x `patch` blocks, as Shi et al. do.
+    T1 forecasts the images too; T2 the temporal goal: difference (which moves its image on) and flow.
+
+    Each image is the last one plus what a 3x3 convolution makes of the decoder's features and its input;
+    it starts at zero, so that the untrained model forecasts persistence. With `advection` the networks see the observed images moved along their common flow to the time of
+    the last one, and each image is then moved along the flow to its own time: untrained, the model is
+    the advection forecast.
+
+    Args:
+        encoder, decoder: two networks of the same structure (`SCSNetwork` or `ConvLSTMNetwork`).
+        output_length: number of future images, at least 1; may be changed at any time
+            (`model.output_length = 12`), the weights do not depend on it.
+        patch: side of the blocks.
+        advection: whether to move the images along the flow.
+        sub_goals: whether T1 and T2 are trained (`compile` then needs their losses).
+
+    Images are reflectivity / 70 dBZ in [0, 1]; forecasts are not clipped while training and are at inference.
+    """
+
+    def __init__(self, encoder, decoder, output_length=5, patch=4, advection=False, sub_goals=False, **kwargs):
+        self.config = dict(output_length=output_length, patch=patch, advection=advection, sub_goals=sub_goals)
+        dtype = dict(dtype=encoder.dtype_policy)
+
+        def image_head(channels, name):  # sees the decoder's features and its input image
+            return keras.layers.Conv2D(
+                patch * patch * channels, 3, padding="same", name=name,
+                kernel_initializer="zeros" if name == "head" else "glorot_uniform", **dtype,
+            )  # fmt: skip
+
+        super().__init__(
+            encoder,
+            image_head(1, "head"),
+            temporal_head=image_head(3, "temporal_head") if sub_goals else None,
+            temporal_goal=difference_and_flow if sub_goals else None,
+            **kwargs,
+        )
+        if not isinstance(output_length, int) or output_length < 1:
+            raise ValueError(f"`output_length` must be at least 1. Received: output_length={output_length!r}.")
+        self.decoder = decoder
+        self.output_length = output_length
+        self.patch = patch
+        self.advection = advection
+        self.sub_goals = sub_goals
+
+    def build(self, x_shape):
+        batch, _, height, width, channels = x_shape
+        rows, columns = (size and -(-size // self.patch) for size in (height, width))
+        folded = (batch, None, rows, columns, channels * self.patch**2)
+        for network in (self.network, self.decoder):
+            network.build(folded)
+        features = self.decoder(keras.KerasTensor(folded)).shape
+        for head in (self.head, *self.sub_heads.values()):
+            if head is not None:
+                head.build((batch, *features[2:4], features[-1] + folded[-1]))
+        self.built = True
+
+    def forward(self, x, stream, states, training):
+        if states is not None:
+            raise ValueError("A forecaster starts from its observed images. Received: initial_states.")
+        if len(x.shape) != 5 or x.shape[1] < (2 if self.advection else 1):
+            raise ValueError(
+                "A forecaster takes (batch, time, height, width, 1) images"
+                f"{' and at least 2 time steps, to see them move' if self.advection else ''}. "
+                f"Received: shape={tuple(x.shape)}."
+            )
+        x = ops.cast(x, "float32")
+        observed, past = x, None
+        if self.advection:
+            steps = x.shape[1] - 1
+            past = displacements(ops.stop_gradient(mean_flow(x)), max(steps, self.output_length))
+            moved = move(x[:, :-1], ops.flip(past[:, :steps], axis=1))
+            observed = ops.concatenate([moved, x[:, -1:]], axis=1)
+        states = self.encode(observed, stream, training=training)
+        images = self.decode(observed[:, -1], states, stream, training=training)
+        if self.advection and stream != "temporal":
+            images = move(images, past[:, : self.output_length])
+        if stream != "temporal" and not training:
+            images = ops.clip(images, 0.0, 1.0)
+        return images, lambda index: None
+
+    def encode(self, observed, stream="main", states=None, training=False):
+        """The encoder's states after the observed images (batch, time, height, width, 1)."""
+        folded = swap_time_and_batch(fold(observed, self.patch))
+        _, state_after = self.network.run(folded, stream, states, training=bool(training))
+        return state_after(-1)
+
+    def decode(self, image, states, stream="main", training=False):
+        """The future images after `image`, (batch, output_length, height, width, channels)."""
+        height, width = ops.shape(image)[1:3]
+        outputs = []
+        for _ in range(self.output_length):
+            folded = fold(image, self.patch)[None]  # (1, batch, rows, columns, patch * patch)
+            features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
+            states = state_after(-1)
+            head = self.sub_heads.get(stream) or self.head
+            output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
+            output = unfold(ops.cast(output, "float32"), self.patch, height, width)
+            outputs.append(output)
+            image = image + output[..., :1]
+            if stream != "temporal":
+                outputs[-1] = image
+        return ops.stack(outputs, axis=1)
+
+    # Streaming ----------------------------------------------------------------------------------
+
+    def initial_states(self, batch_size, height, width, observed=5):
+        """States before the first image: the encoder's gates, or with `advection` the images seen last (zeros)."""
+        if self.advection:
+            return [ops.zeros((batch_size, observed - 1, height, width, 1))]
+        rows, columns = -(-height // self.patch), -(-width // self.patch)
+        return self.network.initial_states(batch_size, rows, columns)
+
+    def step(self, frame, states):
+        """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
+        frame = ops.cast(frame, "float32")
+        if self.advection:
+            images = ops.concatenate([ops.cast(states[0], "float32"), frame[:, None]], axis=1)
+            return self(images), [images[:, 1:]]
+        states = self.encode(frame[:, None], states=states)
+        return ops.clip(self.decode(frame, states), 0.0, 1.0), states
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        config = dict(encoder=serialize(self.network), decoder=serialize(self.decoder), name=self.name)
+        return {**self.config, **config, "output_length": self.output_length}
+
+    @classmethod
+    def from_config(cls, config):
+        networks = {
+            name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")
+        }
+        return cls(**{**config, **networks})
+
+
+def move(images, displacement):
+    """Each image of (batch, time, height, width, channels) warped by its own displacement."""
+    batch, time, height, width, channels = ops.shape(images)
+    flat = warp(
+        ops.reshape(images, (-1, height, width, channels)), ops.reshape(displacement, (-1, height, width, 2))
+    )
+    return ops.reshape(flat, (-1, time, height, width, channels))
