@@ -1,4 +1,4 @@
-"""Peak memory of a training step on 32 and 256 frames, with LTSC (clips of 8 frames) and without.
+"""Peak memory of a training step on 32 and 256 frames, with LTSC (clips of 16 frames) and without.
 
     python benchmarks/memory.py
 
@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "65536",
     "MALLOC_ARENA_MAX": "2",
 }
-SIZE, CHANNELS, FILTERS, LAYERS, BATCH, CLIP, STEPS = 48, 3, 16, 3, 4, 8, 5
+SIZE, CHANNELS, FILTERS, LAYERS, BATCH, CLIP, STEPS = 48, 3, 16, 2, 3, 16, 3
 
 
 def resident(key="VmRSS"):

@@ -146,7 +146,7 @@ class SCS2D(keras.Layer):
             draw = switch.draw(ops.shape(sequence)[0]).over_time(rank=5)
             u_s, u_t = use_branch(sequence, draw.spatial), use_branch(sequence, draw.temporal)
         if stream == "spatial":
-            outputs = cell.activation(self.spatial_branch(u_s, stream, training))  # Eq. 9
+            outputs = self.spatial_branch(u_s, stream, training)  # Eq. 9
             return (outputs if mask is None else hold_last(outputs, mask)), lambda index: gate
 
         def step(half, gate):
@@ -159,7 +159,7 @@ class SCS2D(keras.Layer):
         unroll = (length or UNROLL_UP_TO + 1) <= UNROLL_UP_TO if self.unroll is None else self.unroll
         results, final = iterate(step, halves, gate, mask, unroll)
         if stream == "main":
-            outputs = cell.activation(self.spatial_branch(u_s, stream, training)) * results  # Eq. 6
+            outputs = self.spatial_branch(u_s, stream, training) * results  # Eq. 6
             gate_at = lambda index: results[index]  # noqa: E731
         else:
             outputs = cell.activation(results)  # Eq. 11
@@ -169,11 +169,13 @@ class SCS2D(keras.Layer):
         return outputs, lambda index: final if index == -1 else gate_at(index)
 
     def spatial_branch(self, sequence, stream, training):
-        """s_t of Eq. 4 for all steps at once."""
+        """relu(s_t), s_t of Eq. 4, for all steps at once."""
 
         def branch(frames):
             s = self.cell.h_s(frames)
-            return self.s_norm(s, stream=stream, training=training) if self.normalization else s
+            if self.normalization:
+                s = self.s_norm(s, stream=stream, training=training)
+            return self.cell.activation(s)  # right after the convolution, so that TensorFlow fuses the two
 
         return over_frames(branch, sequence)
 

@@ -54,7 +54,7 @@ class LTSC:
                 "`length`, the frames of a clip, must be an integer of at least 2. "
                 f"Received: length={length!r}. For example: LTSC(length=10)."
             )
-        if not 0 < overlap < 1:
+        if not isinstance(overlap, (int, float)) or not 0 < overlap < 1:
             raise ValueError(
                 "`overlap`, the fraction of a clip that its neighbour shares, must lie between 0 and 1, "
                 f"both excluded (Eq. 22). Received: overlap={overlap!r}. For example: overlap=0.25."

@@ -99,11 +99,12 @@ class SCSModel(BackendStep, keras.Model):
 
     # Forward ------------------------------------------------------------------------------------
 
-    def build(self, x_shape):
-        shape = tuple(x_shape)
+    def build(self, input_shape):
+        shape = tuple(input_shape)
         if self.backbone is not None:
             shape = (*shape[:2], *self.backbone.compute_output_shape((None, *shape[2:]))[1:])
-        self.network.build(shape)
+        if not self.network.built:  # as it is after loading
+            self.network.build(shape)
         features = self.network(keras.KerasTensor(shape)).shape
         for head in (self.head, *self.sub_heads.values()):
             if head is not None and not head.built:
@@ -250,12 +251,17 @@ class SCSModel(BackendStep, keras.Model):
         for name in self.sub_losses:
             outputs[name] = self(x, stream=name, training=training)
         return {
-            name: self._loss(name)(targets[name], each, sample_weight=sample_weight)
+            name: self.goal_loss(name, targets[name], each, sample_weight)
             for name, each in outputs.items()
         }
 
-    def _loss(self, name):
-        return self.main_loss if name == "main" else self.sub_losses[name]
+    def goal_loss(self, name, target, outputs, sample_weight):
+        """The loss of one goal; weights (batch,) or (batch, time) hold for whole sequences or frames."""
+        loss = self.main_loss if name == "main" else self.sub_losses[name]
+        if sample_weight is not None:
+            missing = len(outputs.shape) - 1 - len(sample_weight.shape)
+            sample_weight = ops.reshape(sample_weight, (*ops.shape(sample_weight), *(1,) * missing))
+        return loss(target, outputs, sample_weight=sample_weight)
 
     def total(self, losses, fraction=1.0):
         """The weighted sum of the losses, and the given fraction of the regularisation."""
@@ -303,7 +309,7 @@ class SCSModel(BackendStep, keras.Model):
             else:
                 target = target[:, new]
                 weight = weight[:, new] if weight is not None and len(weight.shape) > 1 else weight
-            loss = self._loss(name)(target, predicted, sample_weight=weight)
+            loss = self.goal_loss(name, target, predicted, weight)
             losses[name] = loss * clip.share
             if clip.carry is not None:
                 carried[name] = [ops.stop_gradient(gate) for gate in state_after(clip.carry)]

@@ -28,13 +28,19 @@ class Draw(NamedTuple):
         return Draw(*(ops.reshape(scale, (-1,) + (1,) * (rank - 1)) for scale in self))
 
 
+@ops.custom_gradient
 def use_branch(u, scale):
     """u, with the gradient that flows back through it multiplied by `scale`.
 
-    At scale 0 this is stop_gradient(u), at scale 1 it is u; finite values are never changed.
+    At scale 0 this is stop_gradient(u), at scale 1 it is u; values are never changed. (Written as
+    stop_gradient(u) + scale * (u - stop_gradient(u)) it would cost six more passes over a layer's input.)
     """
-    closed = ops.stop_gradient(u)
-    return closed + ops.cast(scale, u.dtype) * (u - closed)
+
+    def gradient(*arguments, upstream=None):
+        upstream = arguments[0] if upstream is None else upstream
+        return upstream * ops.cast(scale, upstream.dtype), ops.zeros_like(scale)
+
+    return u, gradient
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ SHOWN = "scs_precipitation_advection_small_radar"
 def demo(output="."):
     """Writes forecast.png and forecast.gif to the folder `output` and prints the scores on the shipped event."""
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
     event = read_event(SAMPLE)
     print(f"{event.name}: rain radar of south-eastern France, 28 August 2016 (Meteo-France, Open Licence 2.0).")
     models = {p.name: zoo.load(p.name) for p in zoo.list_presets("precipitation") if p.has_weights}

@@ -1,12 +1,12 @@
 """Forecasts from one radar file: `scs-keras predict PRESET --input FILE --output DIR`."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from scs_keras import zoo
 from scs_keras.training.data.radar import read_event
+from scs_keras.zoo.files import written_beside
 from scs_keras.zoo.precipitation.pictures import forecast_picture
 
 
@@ -38,17 +38,15 @@ def predict(preset, file, output, weights=None, steps=None):
     step = round(event.step_minutes * 60)
     times = event.times[-1] + step * np.arange(1, len(forecast) + 1)
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    beside = output / "writing_forecast.npz"
-    np.savez_compressed(
-        beside,
-        rain=model.preset.postprocess(forecast).astype("float32") * event.valid,
-        valid=event.valid,
-        times=times,
-        step_minutes=event.step_minutes,
-        source=f"{preset} from {Path(file).name}",
-    )
-    os.replace(beside, output / "forecast.npz")
+    with written_beside(output / "forecast.npz") as beside:
+        np.savez_compressed(
+            beside,
+            rain=model.preset.postprocess(forecast).astype("float32") * event.valid,
+            valid=event.valid,
+            times=times,
+            step_minutes=event.step_minutes,
+            source=f"{preset} from {Path(file).name}",
+        )
     forecast_picture(
         output / "forecast.png", frames, {preset: forecast}, np.concatenate([event.times[-observed:], times]),
         event.step_minutes, valid=event.valid, title=f"{event.name}: forecast by {preset}",

@@ -13,8 +13,9 @@ import scs_keras
 from scs_keras import zoo
 from scs_keras.training.data.radar import read_event, read_events
 from scs_keras.training.evaluate import score_model
-from scs_keras.training.run import WEIGHTS, save_weights
+from scs_keras.training.run import WEIGHTS
 from scs_keras.zoo.card import model_card
+from scs_keras.zoo.files import without_optimizer, written_beside
 from scs_keras.zoo.precipitation.sample import SAMPLE
 from scs_keras.zoo.preset import file_sha256
 
@@ -35,8 +36,8 @@ def publish(training, data):
     preset = zoo.get_preset(settings["preset"])
     model = zoo.load(preset.name, weights=str(training / WEIGHTS))
     metrics = score_model(model, read_events(data, split="val"))
-    preset.folder.mkdir(exist_ok=True)
-    save_weights(model, preset.weights_path)
+    with written_beside(preset.weights_path) as beside, without_optimizer(model):
+        model.save_weights(beside)
     frames = read_event(SAMPLE).scaled[:5, GOLDEN_CROP, GOLDEN_CROP, None][None]
     np.savez_compressed(preset.golden_path, input=frames, output=np.asarray(model.predict(frames, verbose=0)))
     record = dict(

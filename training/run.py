@@ -8,7 +8,6 @@ weights, optimiser, switch and the number of draws.
 import difflib
 import importlib
 import json
-import os
 import pkgutil
 import time
 from dataclasses import asdict, fields, replace
@@ -19,6 +18,7 @@ import numpy as np
 
 from scs_keras.training import recipes
 from scs_keras.training.distribute import strategy_scope
+from scs_keras.zoo.files import without_optimizer, written_beside
 
 CHECKPOINT = "checkpoint.weights.h5"
 WEIGHTS = "model.weights.h5"
@@ -85,20 +85,10 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The loss became {logs['loss']} in epoch {epoch + 1}; {self.path} still holds the step before. "
                 "Use a smaller --set learning_rate."
             )
-        save_weights(self.model, self.path, optimizer=True)
+        with written_beside(self.path) as beside:
+            self.model.save_weights(beside)
         minutes = self.earlier + (time.monotonic() - self.start) / 60
         self.clock.write_text(json.dumps({"minutes": round(minutes, 1)}))
-
-
-def save_weights(model, path, optimizer=False):
-    """`model.save_weights`, with or without the optimiser's state, written beside and renamed."""
-    beside, kept = path.with_name("writing_" + path.name), model.optimizer
-    try:
-        model.optimizer = kept if optimizer else None
-        model.save_weights(beside)
-    finally:
-        model.optimizer = kept
-    os.replace(beside, path)
 
 
 def train(name, data, output, settings=(), strategy="one", verbose=1):
@@ -138,7 +128,8 @@ def train(name, data, output, settings=(), strategy="one", verbose=1):
             callbacks=[Checkpoint(output / CHECKPOINT), *_loggers(output, append=step > 0)],
             verbose=verbose,
         )
-    save_weights(model, output / WEIGHTS)
+    with written_beside(output / WEIGHTS) as beside, without_optimizer(model):
+        model.save_weights(beside)
     return model
 
 
@@ -162,7 +153,7 @@ def _restore(model, path):
         return 0
     model.optimizer.build(model.trainable_variables)
     model.load_weights(path)
-    step = int(model.optimizer.iterations.numpy() if hasattr(model.optimizer.iterations, "numpy") else model.optimizer.iterations)
+    step = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     print(f"Going on from step {step} ({path}).")
     return step
 

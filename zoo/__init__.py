@@ -2,6 +2,7 @@
 
 import difflib
 
+from scs_keras.zoo.files import without_optimizer
 from scs_keras.zoo.precipitation import presets as precipitation
 from scs_keras.zoo.preset import Preset
 
@@ -45,5 +46,6 @@ def load(name, weights="preset"):
     path = preset.checked_weights() if weights == "preset" else weights
     model = preset.make()
     if path is not None:
-        model.load_weights(path)
+        with without_optimizer(model):
+            model.load_weights(path)
     return model

@@ -1,7 +1,7 @@
 """Radar rain sequences as training batches and as evaluation windows.
 
-The files' layout is in `radar_files`, the random crops and their augmentation in `radar_crops`; everything a user needs is here.
-Only `training_dataset` needs TensorFlow.
+The files' layout is in `radar_files`, the random crops and their augmentation in `radar_crops`; everything a user needs
+is here. Only `training_dataset` needs TensorFlow.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,26 @@ from scs_keras.training.data.radar_crops import Augmentation, draw_crop
 from scs_keras.training.data.radar_files import RadarEvent, read_event, read_events
 from scs_keras.training.data.step_dataset import step_dataset
 
-__all__ = ["Augmentation", "RadarEvent", "Window", "read_event", "read_events", "training_batch", "training_dataset", "windows"]
+__all__ = [
+    "Augmentation",
+    "RadarEvent",
+    "Window",
+    "read_event",
+    "read_events",
+    "training_batch",
+    "training_dataset",
+    "windows",
+]
 
 
 class Window(NamedTuple):
     """One evaluation window of an event.
 
-    frames: float32 (input_length, height, width, 1), scaled to [0, 1]; target: (output_length, height, width, 1), likewise;
-    mask: float32 (output_length, height, width, 1), 1 at valid pixels and 0 elsewhere; times: int64 (input_length +
-    output_length,), Unix seconds UTC.
+    Attributes:
+        frames: float32 (input_length, height, width, 1), scaled to [0, 1].
+        target: float32 (output_length, height, width, 1), the frames that follow.
+        mask: float32 (output_length, height, width, 1), 1 at valid pixels and 0 elsewhere.
+        times: int64 (input_length + output_length,), Unix seconds UTC.
     """
 
     frames: np.ndarray
@@ -62,8 +73,8 @@ def training_batch(
         mask: float32 (batch, output_length, crop, crop, 1), 1 at valid pixels, 0 elsewhere: the sample weights.
 
     Raises:
-        ValueError: no events, an event with fewer frames than input and output need or with frames smaller than the crop, a
-            negative seed or step.
+        ValueError: no events, an event with fewer frames than input and output need or with frames smaller than the
+            crop, a negative seed or step.
     """
     _check_training(events, batch_size, crop, input_length, output_length, seed, step)
     generator = np.random.default_rng((seed, step))
@@ -95,7 +106,7 @@ def training_dataset(
     """
     _check_training(events, batch_size, crop, input_length, output_length, seed, start_step)
     for event in events:
-        event.scaled  # computed once here, not by every parallel call at its first batch
+        _ = event.scaled  # computed once here, not by every parallel call at its first batch
     shapes = [(batch_size, length, crop, crop, 1) for length in (input_length, output_length, output_length)]
     return step_dataset(
         lambda step: training_batch(events, step, batch_size, crop, input_length, output_length, seed, augmentation),
@@ -113,14 +124,18 @@ def _window(event, start, input_length, length, mask) -> Window:
 def _check_training(events, batch_size, crop, input_length, output_length, seed, step) -> None:
     _check_whole_numbers(batch_size=batch_size, crop=crop, input_length=input_length, output_length=output_length)
     if not events:
-        raise ValueError("events is empty: training needs at least one radar event. Read some with read_events(folder).")
+        raise ValueError(
+            "events is empty: training needs at least one radar event. Read some with read_events(folder)."
+        )
     if seed < 0 or step < 0:
         raise ValueError(f"seed and step must not be negative. Received: seed={seed}, step={step}")
     for event in events:
         _check_length(event, input_length, output_length)
         if crop > min(event.valid.shape):
             height, width = event.valid.shape
-            raise ValueError(f"{event.name}.npz: crop={crop} is larger than the frames, {height}x{width}. Use a smaller crop.")
+            raise ValueError(
+                f"{event.name}.npz: crop={crop} is larger than the frames, {height}x{width}. Use a smaller crop."
+            )
 
 
 def _check_whole_numbers(**values: int) -> None:
@@ -133,6 +148,6 @@ def _check_length(event: RadarEvent, input_length: int, output_length: int) -> N
     need, have = input_length + output_length, len(event.times)
     if have < need:
         raise ValueError(
-            f"{event.name}.npz: the sequence is too short. Needed: {need} frames ({input_length} to see and {output_length} to "
-            f"forecast), found: {have}. Use a longer sequence or a shorter input or forecast."
+            f"{event.name}.npz: the sequence is too short. Needed: {need} frames ({input_length} to see and "
+            f"{output_length} to forecast), found: {have}. Use a longer sequence or a shorter input or forecast."
         )

@@ -1,6 +1,7 @@
 """Cuts random crops out of radar events and alters them, so that what is learnt holds on radars never seen.
 
-Radars differ in resolution, calibration, sensitivity and in how fast their storms move; each augmentation stands for one of these.
+Radars differ in resolution, calibration, sensitivity and in how fast their storms move; each augmentation stands for
+one of these.
 """
 
 from collections.abc import Sequence
@@ -19,12 +20,12 @@ class Augmentation:
 
     Attributes:
         flips: one of the 8 flips and quarter turns.
-        temporal_strides: one of these is drawn for events with at most 6 minutes between frames; 2 takes every second frame,
-            and storms move and grow twice as fast. Other events, and those too short for it, are taken as they are.
+        temporal_strides: one of these is drawn for events with at most 6 minutes between frames; 2 takes every second
+            frame, and storms move and grow twice as fast. Other events, and those too short for it, stay as they are.
         zoom: smallest and largest factor by which the crop is magnified (bilinear, in the scaled image).
         gain_db: the reflectivity of wet pixels is raised by up to this much, or lowered.
         detection_dbz: smallest and largest detection threshold; weaker echoes become dry, as at a less sensitive radar.
-        candidates: so many places are drawn for each crop, of which the wetter ones are likelier to be taken; 1 takes any.
+        candidates: so many places are drawn for each crop, of which a wetter one is likelier to be taken; 1 takes any.
         dry_share: in (0, 1], how likely a dry candidate is compared with one that is wet all over.
     """
 
@@ -44,7 +45,8 @@ class Augmentation:
             raise ValueError(f"zoom must be (smallest, largest), both above 0, e.g. (0.7, 1.4). Received: {self.zoom}")
         if not 0 <= self.detection_dbz[0] <= self.detection_dbz[1]:
             raise ValueError(
-                f"detection_dbz must be (smallest, largest), 0 dBZ and more, e.g. (0, 15). Received: {self.detection_dbz}"
+                "detection_dbz must be (smallest, largest), 0 dBZ and more, e.g. (0, 15). "
+                f"Received: {self.detection_dbz}"
             )
         if self.gain_db < 0:
             raise ValueError(f"gain_db must not be negative, e.g. 3. Received: {self.gain_db}")
@@ -55,7 +57,9 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> "Augmentation":
-        return cls(flips=False, temporal_strides=(1,), zoom=(1.0, 1.0), gain_db=0.0, detection_dbz=(0.0, 0.0), candidates=1)
+        return cls(
+            flips=False, temporal_strides=(1,), zoom=(1.0, 1.0), gain_db=0.0, detection_dbz=(0.0, 0.0), candidates=1
+        )
 
 
 _FASTEST_TO_STRIDE_MINUTES = 6.0  # at 10 minutes and more, storms already move several pixels a frame
@@ -91,7 +95,7 @@ def draw_crop(
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear resize of square images (time, side, side) to (time, size, size), pixel centres aligned at the borders."""
+    """Bilinear resize of square images (time, side, side) to (time, size, size), their outer borders aligned."""
     side = images.shape[-1]
     if side == size:
         return images
@@ -124,7 +128,7 @@ def _draw_stride(event, generator, length, augmentation) -> int:
 
 
 def _weight(place: Place, dry_share: float) -> float:
-    """How likely a candidate is taken: its mean rain, saturating at some mm/h, over a coarse grid of its first and last frame."""
+    """How likely a candidate is taken: its mean rain, saturating at some mm/h, on a coarse grid of two frames."""
     frames = slice(place.frames.start, place.frames.stop, place.frames.stop - 1 - place.frames.start or None)
     rain = place.event.rain_mm_h[(frames, *place.square)][:, ::4, ::4]
     wet = 1.0 - np.exp(-rain).mean()

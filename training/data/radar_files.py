@@ -5,8 +5,8 @@ A file holds
     valid         (height, width) bool, the pixels that have data in every frame
     times         (time,) int64, Unix seconds UTC, strictly regular
     step_minutes  the minutes between two frames
-and may hold `km_per_pixel` and `source`. Whatever else it holds is not read. A folder needs nothing but such files; a `split.json`
-beside them, {"train": [file names], "val": [file names]}, divides them by event.
+and may hold `km_per_pixel` and `source`. Whatever else it holds is not read. A folder needs nothing but such files; a
+`split.json` beside them, {"train": [file names], "val": [file names]}, divides them by event.
 """
 
 import functools
@@ -23,8 +23,8 @@ from scs_keras.zoo.precipitation.units import rain_to_scaled
 
 _LAYOUT = (
     "one .npz file per event, with rain (time, height, width) uint16 in 0.01 mm/h, valid (height, width) bool, "
-    "times (time,) int64 Unix seconds, and step_minutes. Radar composites that can be brought into this layout are public, "
-    "e.g. https://github.com/pySTEPS/pysteps-data and https://meteonet.umr-cnrm.fr"
+    "times (time,) int64 Unix seconds, and step_minutes. Radar composites that can be brought into this layout are "
+    "public, e.g. https://github.com/pySTEPS/pysteps-data and https://meteonet.umr-cnrm.fr"
 )
 _REQUIRED = ("rain", "valid", "times", "step_minutes")
 _BROKEN_FILE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
@@ -61,12 +61,13 @@ class RadarEvent:
 def read_event(path: str | Path) -> RadarEvent:
     """Reads one npz file of the layout above.
 
-    `rain` of uint16 is taken as 0.01 mm/h, `rain` of a floating type as mm/h; no other type is accepted. Pixels that are not
-    valid become 0, whatever the file holds there.
+    `rain` of uint16 is taken as 0.01 mm/h, `rain` of a floating type as mm/h; no other type is accepted. Pixels that
+    are not valid become 0, whatever the file holds there.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is broken or does not follow the layout; the message names file and, where there is one, frame.
+        ValueError: the file is broken or does not follow the layout; the message names the file, and the frame if one
+            is to blame.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,7 +75,7 @@ def read_event(path: str | Path) -> RadarEvent:
     content = _load(path)
     rain, valid = content["rain"], content["valid"]
     _check_shapes(path, content)
-    step_minutes = float(content["step_minutes"])
+    step_minutes = content["step_minutes"].item()
     _check_times(path, content["times"], step_minutes)
     return RadarEvent(
         name=path.stem,
@@ -82,7 +83,7 @@ def read_event(path: str | Path) -> RadarEvent:
         valid=valid.astype(bool),
         times=content["times"].astype("int64"),
         step_minutes=step_minutes,
-        km_per_pixel=float(content["km_per_pixel"]) if "km_per_pixel" in content else None,
+        km_per_pixel=content["km_per_pixel"].item() if "km_per_pixel" in content else None,
         source=str(content.get("source", "")),
     )
 
@@ -92,8 +93,8 @@ def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[
 
     Args:
         folder: holds the npz files; sub-folders are not read.
-        split: None for all files, "train" or "val" for those that `split.json` lists under that name. Without a `split.json`
-            all events are for training: "train" gives all, "val" an empty list.
+        split: None for all files, "train" or "val" for those that `split.json` lists under that name. Without a
+            `split.json` all events are for training: "train" gives all, "val" an empty list.
         exclude: names of events (with or without `.npz`) to leave out.
 
     Raises:
@@ -115,8 +116,9 @@ def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[
         if event.valid.shape != events[0].valid.shape:
             raise ValueError(
                 f"{folder}: all events of a folder must have frames of one size. "
-                f"Received: {events[0].name}.npz with {_size(events[0].valid)} and {event.name}.npz with {_size(event.valid)} "
-                "(height x width). Cut them to one size or put them into folders of their own."
+                f"Received: {events[0].name}.npz with {_size(events[0].valid)} and "
+                f"{event.name}.npz with {_size(event.valid)} (height x width). "
+                "Cut them to one size or put them into folders of their own."
             )
     return events
 
@@ -137,7 +139,9 @@ def _split(folder: Path, paths: list[Path], split: str | None) -> list[Path]:
         ) from error
     missing = wanted - {path.stem for path in paths}
     if missing:
-        raise FileNotFoundError(f"{listing}: lists files that are not in the folder: {', '.join(sorted(missing))} (.npz).")
+        raise FileNotFoundError(
+            f"{listing}: lists files that are not in the folder: {', '.join(sorted(missing))} (.npz)."
+        )
     return [path for path in paths if path.stem in wanted]
 
 
@@ -149,14 +153,17 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             content = {name: archive[name] for name in (*_REQUIRED, "km_per_pixel", "source") if name in names}
     except _BROKEN_FILE as error:
         raise ValueError(
-            f"{path}: cannot be read as an npz file of plain arrays ({error}). It may be truncated or hold frames of different "
-            "size; get or write it again."
+            f"{path}: cannot be read as an npz file of plain arrays ({error}). It may be truncated or hold "
+            "frames of different size; get or write it again."
         ) from error
     except (AttributeError, TypeError) as error:  # a bare .npy array under an .npz name has no files
         raise ValueError(f"{path}: is not an npz file. Expected {_LAYOUT}.") from error
     missing = [name for name in _REQUIRED if name not in content]
     if missing:
-        raise ValueError(f"{path}: {', '.join(missing)} not found. The file holds: {', '.join(names) or 'nothing'}. Expected {_LAYOUT}.")
+        raise ValueError(
+            f"{path}: {', '.join(missing)} not found. The file holds: {', '.join(names) or 'nothing'}. "
+            f"Expected {_LAYOUT}."
+        )
     return content
 
 
@@ -172,8 +179,10 @@ def _check_shapes(path: Path, content: dict[str, np.ndarray]) -> None:
         raise ValueError(f"{path}: valid must be bool (or 0 and 1). Received: {valid.dtype} with other values.")
     if times.shape != rain.shape[:1]:
         raise ValueError(f"{path}: times must have one entry per frame, ({len(rain)},). Received: shape {times.shape}.")
-    if content["step_minutes"].size != 1:
-        raise ValueError(f"{path}: step_minutes must be one number. Received: shape {content['step_minutes'].shape}.")
+    for name in ("step_minutes", "km_per_pixel"):
+        value = content.get(name, np.zeros(()))
+        if value.size != 1 or value.dtype.kind not in "iuf":
+            raise ValueError(f"{path}: {name} must be one number. Received: {value.dtype} of shape {value.shape}.")
 
 
 def _check_times(path: Path, times: np.ndarray, step_minutes: float) -> None:
@@ -193,7 +202,7 @@ def _check_times(path: Path, times: np.ndarray, step_minutes: float) -> None:
 
 
 def _rain_mm_h(path: Path, rain: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    if rain.dtype == np.uint16:
+    if rain.dtype.kind == "u" and rain.dtype.itemsize == 2:  # of either byte order
         rain_mm_h = rain.astype("float32") / np.float32(100)  # a division keeps 50 exactly 0.5
     elif np.issubdtype(rain.dtype, np.floating):
         rain_mm_h = rain.astype("float32")
@@ -204,8 +213,9 @@ def _rain_mm_h(path: Path, rain: np.ndarray, valid: np.ndarray) -> np.ndarray:
         frames = np.flatnonzero(wrong.any(axis=(1, 2)))
         if frames.size:
             raise ValueError(
-                f"{path}: rain must be finite and not negative at valid pixels. Received: {int(wrong[frames[0]].sum())} {what} "
-                f"pixels in frame {frames[0]} ({frames.size} such frames). Set pixels without data to False in valid."
+                f"{path}: rain must be finite and not negative at valid pixels. "
+                f"Received: {int(wrong[frames[0]].sum())} {what} pixels in frame {frames[0]} "
+                f"({frames.size} such frames). Set pixels without data to False in valid."
             )
     return rain_mm_h
 

@@ -14,7 +14,7 @@ def step_dataset(
     start_step: int = 0,
     num_parallel_calls: int = 2,
 ):
-    """The infinite `tf.data.Dataset` of batch(start_step), batch(start_step + 1), ..., in this order, made ahead of their use.
+    """The infinite `tf.data.Dataset` of batch(start_step), batch(start_step + 1), ..., in this order, made ahead.
 
     Args:
         batch: from a step to a tuple of float32 arrays; must depend on nothing but the step, several run at once.
@@ -22,7 +22,9 @@ def step_dataset(
     """
     import tensorflow as tf
 
-    call = _stop_at_exit(lambda step: batch(int(step)), lambda step: tuple(np.zeros(shape, "float32") for shape in shapes))
+    call = _stop_at_exit(
+        lambda step: batch(int(step)), lambda step: tuple(np.zeros(shape, "float32") for shape in shapes)
+    )
 
     def tensors(step):
         arrays = tf.numpy_function(call, [step], [tf.float32] * len(shapes))
@@ -35,9 +37,9 @@ def step_dataset(
 def _stop_at_exit(function: Callable, stand_in: Callable) -> Callable:
     """`function`, until Python exits: then `stand_in`.
 
-    TensorFlow calls Python from threads of its own. When Python exits while such a call runs and a dataset's iterator is still alive,
-    the iterator waits for the call and the call for the interpreter, forever. So the exit first lets tf.data fill its
-    (bounded) buffers with stand-ins, which nobody reads.
+    TensorFlow calls Python from threads of its own. When Python exits while such a call runs and a dataset's iterator
+    is still alive, the iterator waits for the call and the call for the interpreter, forever. So the exit first lets
+    tf.data fill its (bounded) buffers with stand-ins, which nobody reads.
     """
     lock, state = threading.Lock(), {"exiting": False, "running": 0, "finished": 0}
 

@@ -5,6 +5,8 @@ from keras import ops
 
 from scs_keras.zoo.precipitation.units import rain_to_scaled
 
+THRESHOLDS = {0.5: 1.4, 2.0: 2.2, 5.0: 3.5}
+
 
 @keras.saving.register_keras_serializable("scs_keras")
 class ForecastLoss(keras.losses.Loss):
@@ -12,35 +14,32 @@ class ForecastLoss(keras.losses.Loss):
 
     The squared error alone rewards blur, which costs CSI. The second term asks at each threshold r
     whether the forecast exceeds it, softly: sigmoid((y' - r) / width) against y >= r. Events weigh
-    `event_weight` times non-events: CSI is largest where one forecasts rain from a probability of
-    CSI / (1 + CSI) on (0.36 at CSI 0.56, so a weight of 1.8), not from 0.5.
+    more than non-events: CSI is largest where one forecasts rain from a probability of CSI / (1 + CSI)
+    on, not from 0.5; so 1 / CSI for a CSI that can be had.
 
     Args:
         weight: of the second term; 0 is the mean squared error.
-        thresholds: rain rates in mm/h.
-        event_weight: weight of pixels that exceed the threshold.
+        thresholds: {rain rate in mm/h: weight of pixels that reach it}.
         width: softness of the threshold, in scaled units (0.03 is 2 dBZ).
 
     Elementwise, so that `sample_weight` may hold the radar's mask, (batch, time, height, width, 1).
     """
 
-    def __init__(self, weight=0.0, thresholds=(0.5, 2.0), event_weight=1.8, width=0.03, name="forecast_loss", **kwargs):
+    def __init__(self, weight=0.0, thresholds=THRESHOLDS, width=0.03, name="forecast_loss", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.weight, self.thresholds = weight, tuple(thresholds)
-        self.event_weight, self.width = event_weight, width
+        self.weight, self.width = weight, width
+        self.thresholds = {float(rain): event_weight for rain, event_weight in thresholds.items()}
 
     def call(self, y_true, y_pred):
         loss = ops.square(y_pred - y_true)
-        for rain in self.thresholds if self.weight else ():
+        for rain, event_weight in self.thresholds.items() if self.weight else ():
             threshold = float(rain_to_scaled(rain))
             logit = (y_pred - threshold) / self.width
             event = ops.cast(y_true >= threshold, logit.dtype)
-            entropy = self.event_weight * event * ops.softplus(-logit) + (1.0 - event) * ops.softplus(logit)
+            entropy = event_weight * event * ops.softplus(-logit) + (1.0 - event) * ops.softplus(logit)
             loss = loss + self.weight * entropy
         return loss
 
     def get_config(self):
-        own = dict(
-            weight=self.weight, thresholds=self.thresholds, event_weight=self.event_weight, width=self.width
-        )
-        return {**super().get_config(), **own}
+        thresholds = {str(rain): event_weight for rain, event_weight in self.thresholds.items()}
+        return {**super().get_config(), "weight": self.weight, "thresholds": thresholds, "width": self.width}

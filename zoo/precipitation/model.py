@@ -18,10 +18,12 @@ def difference_and_flow(x, y):
         x: observed images (batch, time, height, width, 1); y: future images, likewise.
 
     Returns:
-        (batch, future time, height, width, 3): difference, and flow (dx, dy) in units of 10 pixels a frame.
+        (batch, future time, height, width, 3): difference, and flow (dx, dy) in units of 10 pixels a frame,
+        clipped to [-1, 1] and 0 where it is dry: nothing is seen to move there.
     """
     images = ops.concatenate([x[:, -1:], y], axis=1)
-    return ops.concatenate([frame_difference(images), optical_flow(images) / FLOW_SCALE], axis=-1)
+    flow = ops.clip(optical_flow(images) / FLOW_SCALE, -1.0, 1.0) * ops.cast(images[:, :-1] > 0, images.dtype)
+    return ops.concatenate([frame_difference(images), flow], axis=-1)
 
 
 def fold(images, size):
@@ -53,9 +55,10 @@ class PrecipitationForecaster(SCSModel):
     T1 forecasts the images too; T2 the temporal goal: difference (which moves its image on) and flow.
 
     Each image is the last one plus what a 3x3 convolution makes of the decoder's features and its input;
-    it starts at zero, so that the untrained model forecasts persistence. With `advection` the networks see the observed images moved along their common flow to the time of
-    the last one, and each image is then moved along the flow to its own time: untrained, the model is
-    the advection forecast.
+    it starts at zero, so that the untrained model forecasts persistence. With `advection` the networks see
+    the observed images moved along their common flow to the time of the last one, the decoder also what
+    grew and decayed between the last two, and each forecast is moved along the flow to its own time:
+    untrained, the model is the advection forecast.
 
     Args:
         encoder, decoder: two networks of the same structure (`SCSNetwork` or `ConvLSTMNetwork`).
@@ -93,16 +96,18 @@ class PrecipitationForecaster(SCSModel):
         self.advection = advection
         self.sub_goals = sub_goals
 
-    def build(self, x_shape):
-        batch, _, height, width, channels = x_shape
+    def build(self, input_shape):
+        batch, _, height, width, channels = input_shape
         rows, columns = (size and -(-size // self.patch) for size in (height, width))
         folded = (batch, None, rows, columns, channels * self.patch**2)
-        for network in (self.network, self.decoder):
-            network.build(folded)
-        features = self.decoder(keras.KerasTensor(folded)).shape
+        decoded = (*folded[:-1], folded[-1] * (3 if self.advection else 1))
+        for network, shape in ((self.network, folded), (self.decoder, decoded)):
+            if not network.built:  # as it is after loading
+                network.build(shape)
+        features = self.decoder(keras.KerasTensor(decoded)).shape
         for head in (self.head, *self.sub_heads.values()):
             if head is not None:
-                head.build((batch, *features[2:4], features[-1] + folded[-1]))
+                head.build((batch, *features[2:4], features[-1] + decoded[-1]))
         self.built = True
 
     def forward(self, x, stream, states, training):
@@ -115,14 +120,16 @@ class PrecipitationForecaster(SCSModel):
                 f"Received: shape={tuple(x.shape)}."
             )
         x = ops.cast(x, "float32")
-        observed, past = x, None
+        observed, past, change = x, None, None
         if self.advection:
             steps = x.shape[1] - 1
             past = displacements(ops.stop_gradient(mean_flow(x)), max(steps, self.output_length))
             moved = move(x[:, :-1], ops.flip(past[:, :steps], axis=1))
             observed = ops.concatenate([moved, x[:, -1:]], axis=1)
+            growth = observed[:, -1] - observed[:, -2]
+            change = ops.concatenate([growth, ops.abs(growth)], axis=-1)
         states = self.encode(observed, stream, training=training)
-        images = self.decode(observed[:, -1], states, stream, training=training)
+        images = self.decode(observed[:, -1], states, stream, training=training, change=change)
         if self.advection and stream != "temporal":
             images = move(images, past[:, : self.output_length])
         if stream != "temporal" and not training:
@@ -135,12 +142,16 @@ class PrecipitationForecaster(SCSModel):
         _, state_after = self.network.run(folded, stream, states, training=bool(training))
         return state_after(-1)
 
-    def decode(self, image, states, stream="main", training=False):
-        """The future images after `image`, (batch, output_length, height, width, channels)."""
+    def decode(self, image, states, stream="main", training=False, change=None):
+        """The future images after `image`, (batch, output_length, height, width, channels).
+
+        `change`, if given, is (batch, height, width, 2): more channels of every input of the decoder.
+        """
         height, width = ops.shape(image)[1:3]
         outputs = []
         for _ in range(self.output_length):
-            folded = fold(image, self.patch)[None]  # (1, batch, rows, columns, patch * patch)
+            seen = image if change is None else ops.concatenate([image, change], axis=-1)
+            folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
             features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
             states = state_after(-1)
             head = self.sub_heads.get(stream) or self.head

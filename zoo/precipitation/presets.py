@@ -35,7 +35,9 @@ def build(network, arguments, patch, advection=False, sub_goals=False, exceedanc
         advection=advection,
         sub_goals=sub_goals,
     )
-    goals = dict(spatial_loss="mse", temporal_loss="mse", switch=ASTSGD()) if sub_goals else {}
+    goals = {}
+    if sub_goals:  # the flow is ten times the size of the rest
+        goals = dict(spatial_loss="mse", temporal_loss="mse", switch=ASTSGD(), loss_weights=dict(temporal=0.1))
     model.compile(keras.optimizers.Adam(learning_rate), loss=ForecastLoss(exceedance), **goals)
     return model
 
@@ -56,6 +58,7 @@ _preset = functools.partial(
 )
 
 _SMALL_SCS = dict(structure=[Stage(48, layers=4, shortcut_every=2)], normalization="group")
+_ADVECTION_SCS = dict(structure=[Stage(32, layers=4, shortcut_every=2)], normalization="group")
 _PAPER_SCS = dict(structure=[Stage(128), Stage(128, layers=14, shortcut_every=2)], normalization="batch")
 _LENGTHS = dict(input_shape=(OBSERVED, 256, 256, 1), output_shape=(FORECAST, 256, 256, 1))
 _PAPER_LENGTHS = dict(input_shape=(OBSERVED, 224, 244, 1), output_shape=(FORECAST, 224, 244, 1))
@@ -86,14 +89,14 @@ PRESETS = (
         name="convlstm_precipitation_small_radar",
         summary="its baseline: ConvLSTM, same budget, same parameters within 10 %",
         paper_row="Tab. 7, ConvLSTM, at a small scale",
-        arguments=dict(network="convlstm", arguments=dict(filters=[48] * 2, normalization="group"), patch=4),
+        arguments=dict(network="convlstm", arguments=dict(filters=[44] * 2, normalization="group"), patch=4),
         **_LENGTHS,
     ),
     _preset(
         name="scs_precipitation_advection_small_radar",
         summary="SCS on top of advection: flow moves the rain, the decoder adds growth and decay",
         paper_row="none: beyond the paper",
-        arguments=dict(network="scs", arguments=_SMALL_SCS, patch=4, advection=True, exceedance=0.01),
+        arguments=dict(network="scs", arguments=_ADVECTION_SCS, patch=4, advection=True, exceedance=0.02),
         **_LENGTHS,
     ),
 )

@@ -2,8 +2,8 @@
 
     Z = 200 R^1.6 (Marshall and Palmer, 1948),  dBZ = 10 log10 Z,  scaled = dBZ / 70 clipped to [0, 1]
 
-Every function takes NumPy arrays and numbers (and returns NumPy) as well as tensors (and returns tensors of the running Keras backend),
-of any shape.
+Every function takes NumPy arrays and numbers of any shape (and returns NumPy) as well as tensors (and returns tensors
+of the running Keras backend).
 """
 
 import math
@@ -22,7 +22,7 @@ _DRY_MM_H = 1e-6  # far below 0 dBZ (0.036 mm/h): keeps the logarithm of dry pix
 
 
 def rain_to_scaled(rain_mm_h):
-    """Rain rate in mm/h (0 and more) to the scaled image in [0, 1]; dry, and all below 0 dBZ (0.036 mm/h), becomes 0."""
+    """Rain rate in mm/h (0 and more) to the scaled image in [0, 1]; all below 0 dBZ (0.036 mm/h) becomes 0."""
     ops = _ops(rain_mm_h)
     wet = ops.maximum(_float(rain_mm_h), _DRY_MM_H)
     dbz = _DBZ_OF_1_MM_H + 10.0 * MARSHALL_PALMER_B * ops.log10(wet)

@@ -1,0 +1,103 @@
+"""The training step on two replicas, and over several batches, equals one step on the joint batch."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scs_keras import ASTSGD, LTSC, STSGD, SCSModel, SCSNetwork
+from tests.checks import assert_close, random, to_numpy
+
+X, Y = random(12, 4, 5, 4, 2), random(12, 4, 5, 4, 1, seed=1)
+
+
+def train(make_switch=None, strategy=None, batch=4, dtype=None, epochs=1, optimizer=None, **arguments):
+    """Weights and logs after training, always from the same start."""
+    strategy = strategy or tf.distribute.get_strategy()
+    keras.utils.set_random_seed(3)
+    with strategy.scope():
+        model = SCSModel(
+            SCSNetwork([3, 2], normalization=None, kernel_regularizer=keras.regularizers.L2(0.01), dtype=dtype),
+            keras.layers.Dense(1, dtype=dtype),
+            temporal_head=keras.layers.Dense(1, dtype=dtype),
+            dtype=dtype,
+        )
+        model.build((None, *X.shape[1:]))
+        switch = make_switch and make_switch()
+        optimizer = optimizer() if optimizer else keras.optimizers.SGD(0.5, momentum=0.9)
+        model.compile(optimizer, "mse", "mse", "mse", switch=switch, metrics=["mae"], **arguments)
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(batch, drop_remainder=True)
+    logs = model.fit(data, epochs=epochs, verbose=0).history
+    return model, {name: values[-1] for name, values in logs.items()}
+
+
+def replicas():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def assert_same(first, second, tolerance=1e-5):
+    (model_a, logs_a), (model_b, logs_b) = first, second
+    assert_close(model_a.get_weights(), model_b.get_weights(), tolerance)
+    assert logs_a == pytest.approx(logs_b, rel=10 * tolerance, abs=tolerance)
+
+
+@pytest.mark.parametrize(
+    "arguments, tolerance",
+    [
+        (dict(clip=1e-3), 1e-5),
+        (dict(make_switch=ASTSGD, optimizer=lambda: keras.optimizers.Adam(0.01)), 1e-5),
+        (dict(make_switch=lambda: STSGD(0.5, decay_steps=5), accumulate_steps=3, batch=4, clip=1e-3), 1e-5),
+        (dict(make_switch=ASTSGD, long_sequence=LTSC(3), clip=0.01), 1e-5),
+        (dict(make_switch=lambda: ASTSGD(controller="network"), dtype="mixed_float16", clip=0.01), 2e-3),
+    ],
+    ids=["clip", "astsgd", "accumulate", "ltsc", "float16"],
+)
+def test_two_replicas_equal_one_device(arguments, tolerance):
+    strategy = replicas()
+    two, one = train(strategy=strategy, **arguments), train(**arguments)
+    assert_same(two, one, tolerance)
+    model = two[0]
+    if model.switch is not None:
+        for variable in (*model.switch.variables, model.switch.draws.state):
+            first, second = strategy.experimental_local_results(variable.value)
+            assert np.array_equal(first, second)
+    if isinstance(model.switch, STSGD):
+        assert float(to_numpy(model.switch.steps)) == 1.0  # one optimiser step, not two
+        assert float(to_numpy(model.switch.p)) == pytest.approx(0.4)
+
+
+def test_clipping_bites_and_comes_after_the_sum():
+    """Plain SGD from one batch: no weight of an SCS layer moves by more than rate * clip; the head's do."""
+    before, _ = train(epochs=0, optimizer=lambda: keras.optimizers.SGD(1.0))
+    after, _ = train(batch=12, optimizer=lambda: keras.optimizers.SGD(1.0), clip=1e-3)
+    free, _ = train(batch=12, optimizer=lambda: keras.optimizers.SGD(1.0), clip=None)
+    clipped = {id(variable) for variable in after.scs_variables()}
+    assert len(clipped) == 10
+    for start, variable, unclipped in zip(before.trainable_variables, after.trainable_variables, free.trainable_variables):
+        gradient = to_numpy(start) - to_numpy(unclipped)
+        expected = np.clip(gradient, -1e-3, 1e-3) if id(variable) in clipped else gradient
+        assert_close(to_numpy(start) - to_numpy(variable), expected, 1e-6)
+    assert any(np.abs(to_numpy(a) - to_numpy(b)).max() > 1e-3 for a, b in zip(before.trainable_variables, free.trainable_variables))
+
+
+@pytest.mark.parametrize("long_sequence", [None, LTSC(3)])
+@pytest.mark.parametrize("dtype", [None, "mixed_float16"])
+def test_accumulated_batches_equal_the_joint_batch(dtype, long_sequence):
+    if dtype and long_sequence:
+        pytest.skip("covered one by one")
+    arguments = dict(clip=1e-3, long_sequence=long_sequence, dtype=dtype)
+    accumulated = train(batch=4, accumulate_steps=3, **arguments)[0]
+    joint = train(batch=12, **arguments)[0]
+    assert_close(accumulated.get_weights(), joint.get_weights(), 2e-3 if dtype else 1e-5)
+    assert int(to_numpy(accumulated.optimizer.iterations)) == 1
+
+
+def test_accumulation_goes_on_over_epochs():
+    """Three batches an epoch, two a step: epoch boundaries do not matter, unfinished sums stay."""
+    model, _ = train(batch=4, accumulate_steps=2, epochs=2)
+    assert int(to_numpy(model.optimizer.iterations)) == 3
+
+
+def test_accumulation_needs_single_batches():
+    with pytest.raises(ValueError, match="`accumulate_steps` works on single batches.*steps_per_execution=2"):
+        train(accumulate_steps=2, steps_per_execution=2)

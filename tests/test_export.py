@@ -1,0 +1,77 @@
+"""SavedModel: a process with TensorFlow alone gives the model's numbers, whole and streamed."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from scs_keras import zoo
+from scs_keras.serving import export
+
+CLIENT = """
+import sys
+for name in ("keras", "scs_keras"):
+    sys.modules[name] = None                      # a client has neither
+import numpy as np, tensorflow as tf
+path, frames, result = sys.argv[1:]
+frames = np.load(frames)
+served = tf.saved_model.load(path)
+whole = served.signatures["serving_default"](frames=tf.constant(frames))["output"]
+state = served.signatures["initial_state"](batch_size=tf.constant(len(frames)))
+for frame in np.moveaxis(frames, 1, 0):
+    out = served.signatures["step"](frame=tf.constant(frame), **state)
+    state = {key.removeprefix("next_"): value for key, value in out.items() if key != "output"}
+np.savez(result, whole=whole, streamed=out["output"])
+"""
+
+
+@pytest.mark.parametrize("name", ["scs_precipitation_small_radar", "scs_precipitation_advection_small_radar"])
+def test_a_process_without_keras_gives_the_same_numbers(name, tmp_path):
+    path = export.export_preset(name, tmp_path / "served", size=(32, 40))
+    frames = np.random.default_rng(1).random((3, 5, 32, 40, 1), "float32")
+    np.save(tmp_path / "frames.npy", frames)
+    command = [sys.executable, "-c", CLIENT, path, tmp_path / "frames.npy", tmp_path / "result.npz"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    expected = np.asarray(zoo.load(name)(frames))
+    with np.load(tmp_path / "result.npz") as arrays:
+        np.testing.assert_allclose(arrays["whole"], expected, atol=1e-5)
+        np.testing.assert_allclose(arrays["streamed"], expected, atol=1e-5)
+    report = json.loads((path / "assets.extra" / "parity.json").read_text())
+    assert path.name == "1" and max(report["largest_difference"].values()) <= 1e-5
+
+
+def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch):
+    (tmp_path / "4").mkdir()
+    monkeypatch.setattr(export, "_write", lambda model, path, *frame: path.mkdir())
+    monkeypatch.setattr(export, "check", lambda *arguments: {"serving_default": 0.0, "step": 0.0})
+    assert export.export_preset("scs_precipitation_small_radar", tmp_path).name == "5"
+
+    def wrong(*arguments):
+        raise ValueError("The export does not give the model's numbers.")
+
+    monkeypatch.setattr(export, "check", wrong)
+    with pytest.raises(ValueError, match="does not give the model's numbers"):
+        export.export_preset("scs_precipitation_small_radar", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
+
+
+def test_the_check_sees_another_models_export(tmp_path):
+    model = zoo.load("convlstm_precipitation_small_radar", weights=None)
+    export._write(model, tmp_path / "served", 5, (16, 16, 1))
+    assert max(export.check(model, tmp_path / "served", 5, (16, 16, 1)).values()) <= 1e-5
+    with pytest.raises(ValueError, match="does not give the model's numbers"):
+        export.check(zoo.load("convlstm_precipitation_small_radar"), tmp_path / "served", 5, (16, 16, 1))
+
+
+def test_size_must_be_positive(tmp_path):
+    with pytest.raises(ValueError, match="--size must be positive"):
+        export.export_preset("scs_precipitation_small_radar", tmp_path, size=(0, 8))
+
+
+def test_export_needs_tensorflow(tmp_path, monkeypatch):
+    monkeypatch.setattr(export.keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
+        export.export_preset("scs_precipitation_small_radar", tmp_path)

@@ -1,0 +1,124 @@
+"""Training by recipe: settings, resuming, logs, that it learns."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from scs_keras.training import run
+
+SETTINGS = [
+    "preset=scs_precipitation_small_radar", "steps=20", "checkpoint_every=2", "batch_size=2", "crop=16", "warmup=1",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def radar(tmp_path_factory):
+    """Two small storms that move, in the layout of a user's folder."""
+    folder = tmp_path_factory.mktemp("radar")
+    y, x = np.mgrid[:32, :32]
+    for name, speed in (("east", 1), ("west", -1)):
+        rain = np.stack([15 * np.exp(-((x - 16 - speed * (t - 8)) ** 2 + (y - 16) ** 2) / 40) for t in range(16)])
+        np.savez_compressed(
+            folder / f"{name}.npz", rain=(100 * rain).astype("uint16"), valid=np.ones((32, 32), bool),
+            times=300 * np.arange(16), step_minutes=5,
+        )  # fmt: skip
+    return folder
+
+
+def weights_of(path):
+    import h5py
+
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return found
+
+
+def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
+    command = [sys.executable, "-m", "scs_keras", "train", "precipitation_radar", "--data", str(radar), "--quiet"]
+    command += [part for setting in SETTINGS for part in ("--set", setting)]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    killed = subprocess.Popen([*command, "--output", str(parts)])
+    while not (parts / run.CHECKPOINT).exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (parts / run.WEIGHTS).exists()
+    resumed = subprocess.run([*command, "--output", str(parts)], capture_output=True, text=True)
+    assert resumed.returncode == 0 and "Going on from step" in resumed.stdout, resumed.stderr
+    subprocess.run([*command, "--output", str(whole)], check=True)
+    expected, received = weights_of(whole / run.WEIGHTS), weights_of(parts / run.WEIGHTS)
+    assert expected.keys() == received.keys() and len(expected) > 20
+    for name in expected:
+        np.testing.assert_allclose(received[name], expected[name], atol=1e-6, err_msg=name)
+    rows = list(csv.DictReader(open(parts / "log.csv")))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(10)] and {"loss", "spatial_loss", "q"} <= set(rows[0])
+    assert (parts / "tensorboard").exists()
+    assert os.path.getsize(whole / run.WEIGHTS) < os.path.getsize(whole / run.CHECKPOINT) / 2  # no optimiser state
+
+
+def test_it_learns(radar, tmp_path):
+    settings = [*SETTINGS[3:], "preset=convlstm_precipitation_small_radar", "steps=40", "checkpoint_every=10"]
+    run.train("precipitation_radar", radar, tmp_path / "learns", [*settings, "learning_rate=0.003"], verbose=0)
+    losses = [float(row["loss"]) for row in csv.DictReader(open(tmp_path / "learns" / "log.csv"))]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_misspelt_setting_names_the_nearest(radar, tmp_path):
+    with pytest.raises(ValueError, match="Did you mean learning_rate=0.001"):
+        run.train("precipitation_radar", radar, tmp_path / "x", ["learning_rat=1"])
+    assert not (tmp_path / "x").exists()
+
+
+def test_setting_of_another_type(radar, tmp_path):
+    with pytest.raises(ValueError, match="steps is of type int"):
+        run.train("precipitation_radar", radar, tmp_path / "x", ["steps=many"])
+
+
+def test_steps_and_checkpoints_must_fit(radar, tmp_path):
+    with pytest.raises(ValueError, match="multiple of checkpoint_every"):
+        run.train("precipitation_radar", radar, tmp_path / "x", ["steps=5", "checkpoint_every=2"])
+
+
+def test_unknown_recipe(radar, tmp_path):
+    with pytest.raises(ValueError, match="no recipe 'rain'. Allowed: precipitation_radar"):
+        run.train("rain", radar, tmp_path / "x")
+
+
+def test_missing_data_leaves_no_output(tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError)):
+        run.train("precipitation_radar", tmp_path / "nothing", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_output_of_another_training_is_not_overwritten(tmp_path):
+    recipe = run.load_recipe("precipitation_radar").Recipe()
+    run._remember(tmp_path, "precipitation_radar", recipe)
+    with pytest.raises(ValueError, match="holds a training with other settings \\(seed\\)"):
+        run._remember(tmp_path, "precipitation_radar", run.with_settings(recipe, ["seed=1"]))
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
+    callback = run.Checkpoint(tmp_path / "c.weights.h5")
+    with pytest.raises(FloatingPointError, match="smaller --set learning_rate"):
+        callback.on_epoch_end(0, {"loss": float("nan")})
+    assert not (tmp_path / "c.weights.h5").exists()
+
+
+def test_unknown_strategy():
+    with pytest.raises(ValueError, match="must be one of"):
+        run.strategy_scope("two")
+
+
+def test_mirrored_needs_tensorflow(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
+        run.strategy_scope("mirrored")

@@ -1,0 +1,32 @@
+"""Files are written beside their place and renamed, so that none is ever half-written; weights files hold weights alone."""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def written_beside(path):
+    """Gives a path in the folder of `path` (made if need be) with its endings, which replaces `path` at the end.
+
+    If the body raises, `path` stays as it was and what was written is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def without_optimizer(model):
+    """Weights are saved and loaded alone inside: Keras would write, and look for, the optimiser's state too."""
+    optimizer = model.optimizer
+    model.optimizer = None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
