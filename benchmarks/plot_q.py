@@ -25,7 +25,7 @@ import scs_keras
 from scs_keras import ASTSGD, SCSModel, SCSNetwork, Stage
 
 RESULTS = pathlib.Path(__file__).parent / "results"
-SIZE, STEPS, SAMPLES, BATCH, EPOCHS = 10, 6, 512, 32, 12
+SIZE, STEPS, SAMPLES, BATCH, EPOCHS = 10, 6, 384, 32, 15
 DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 LOGGED = ("main_loss", "spatial_loss", "q")
 
@@ -37,7 +37,8 @@ def squares(seed):
     corner = random.integers(0, SIZE, (SAMPLES, 2))
     frames = np.zeros((SAMPLES, STEPS + 1, SIZE, SIZE, 1), "float32")
     for sample, step in np.ndindex(SAMPLES, STEPS + 1):
-        rows, columns = ((corner[sample] + step * np.array(DIRECTIONS[direction[sample]]))[:, None] + np.arange(3)) % SIZE
+        top_left = corner[sample] + step * np.array(DIRECTIONS[direction[sample]])
+        rows, columns = (top_left[:, None] + np.arange(3)) % SIZE
         frames[sample, step][np.ix_(rows, columns)] = 1
     return frames, direction
 
@@ -45,9 +46,7 @@ def squares(seed):
 def train(head, average, loss, x, y):
     """One row (main loss, spatial loss, q) for every epoch."""
     keras.utils.set_random_seed(0)
-    network = SCSNetwork(
-        [Stage(12, layers=3)], spatial_initializer=keras.initializers.VarianceScaling(8.0, "fan_avg")
-    )
+    network = SCSNetwork([Stage(12, layers=2)], spatial_initializer=keras.initializers.VarianceScaling(8.0, "fan_avg"))
     model = SCSModel(network, head, average=average)
     model.compile(
         keras.optimizers.Adam(5e-3), loss, spatial_loss=loss, temporal_loss=loss, switch=ASTSGD(q0=0.5, keep_one=True)
@@ -80,9 +79,7 @@ def main():
         [keras.layers.TimeDistributed(keras.layers.GlobalMaxPooling2D()), keras.layers.Dense(4, activation="softmax")]
     )
     curves = {
-        "direction (cross-entropy)": train(
-            classes, True, "sparse_categorical_crossentropy", frames[:, :-1], direction
-        ),
+        "direction (cross-entropy)": train(classes, True, "sparse_categorical_crossentropy", frames[:, :-1], direction),
         "next frame (mean squared error)": train(keras.layers.Dense(1), False, "mse", frames[:, :-1], frames[:, 1:]),
     }
     RESULTS.mkdir(exist_ok=True)

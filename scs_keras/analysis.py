@@ -74,8 +74,7 @@ def temporal_importance(model, x, y, score, batch_size=32):
     batch_size = _positive_integer("batch_size", batch_size)
     if not len(x) or len(x) != len(y):
         raise ValueError(
-            "`x` and `y` must hold the same samples, at least one. "
-            f"Received: len(x)={len(x)}, len(y)={len(y)}."
+            f"`x` and `y` must hold the same samples, at least one. Received: len(x)={len(x)}, len(y)={len(y)}."
         )
     scores = {name: [] for name in SUB_GOALS}
     for start in range(0, len(x), batch_size):
@@ -137,7 +136,6 @@ def _pair(p):
         return (check_probability("p", p),) * 2
     if len(p) != 2:
         raise ValueError(
-            "`p` must be one probability or the pair (p_s, p_t). "
-            f"Received: p={p!r}. For example: p=(0.0, 0.5)."
+            f"`p` must be one probability or the pair (p_s, p_t). Received: p={p!r}. For example: p=(0.0, 0.5)."
         )
     return check_probability("p[0]", p[0]), check_probability("p[1]", p[1])

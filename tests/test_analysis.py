@@ -47,9 +47,7 @@ def test_expectation_over_every_possible_draw(p):
     expected = np.zeros(layers + steps)
     for states in itertools.product((False, True), repeat=len(switches)):
         open_ = {switch for switch, state in zip(switches, states) if state}
-        chance = np.prod(
-            [closing[switch[2]] if switch not in open_ else 1 - closing[switch[2]] for switch in switches]
-        )
+        chance = np.prod([closing[switch[2]] if switch not in open_ else 1 - closing[switch[2]] for switch in switches])
         expected += chance * counts([length for length, passed in chains if passed <= open_], layers + steps)
     np.testing.assert_allclose(expected_chains(layers, steps, p), expected, atol=1e-12)
 

@@ -166,3 +166,10 @@ def test_initial_states_are_refused():
 def test_a_convlstm_has_no_sub_goals():
     with pytest.raises(ValueError, match="no sub-goal networks"):
         forecaster("convlstm")(frames(), stream="spatial")
+
+
+def test_predict_takes_another_size_at_each_call():
+    model = forecaster(advection=True)
+    for height, width in ((24, 20), (32, 24), (24, 20), (40, 40)):
+        x = frames(height=height, width=width)
+        np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-5)

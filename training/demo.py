@@ -46,9 +46,13 @@ def _pictures(event, models, output):
     forecast_animation(output / "forecast.gif", **arguments)
 
 
-def wettest_area(frames, side=128):
-    """(rows, columns) of the `side` x `side` square with the most rain in (time, height, width) images."""
-    total = np.pad(frames.sum(axis=0).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+def wettest_area(frames, side=128, margin=24):
+    """(rows, columns) of the square with the most rain in (time, height, width) images, away from their edges.
+
+    At the edges rain moves in from outside, where no forecast can see it.
+    """
+    inner = frames[:, margin:-margin, margin:-margin].sum(axis=0)
+    total = np.pad(inner.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    top, left = np.unravel_index(sums.argmax(), sums.shape)
+    top, left = margin + np.array(np.unravel_index(sums.argmax(), sums.shape))
     return slice(top, top + side), slice(left, left + side)

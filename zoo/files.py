@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed, so that none is ever half-written; weights files hold weights alone."""
+"""Files are written beside their place and renamed, so that none is ever half-written."""
 
 import contextlib
 import os

@@ -95,6 +95,7 @@ class PrecipitationForecaster(SCSModel):
         self.patch = patch
         self.advection = advection
         self.sub_goals = sub_goals
+        self.predicted_shape = None
 
     def build(self, input_shape):
         batch, _, height, width, channels = input_shape
@@ -162,6 +163,14 @@ class PrecipitationForecaster(SCSModel):
             if stream != "temporal":
                 outputs[-1] = image
         return ops.stack(outputs, axis=1)
+
+    def predict(self, x, *args, **kwargs):
+        """As Keras's, for images of another size at each call: Keras would compile for any size at the second
+        one, but the flow's coarse-to-fine levels need to know it."""
+        shape = tuple(getattr(x, "shape", ()))[1:]
+        if shape != self.predicted_shape:
+            self.predict_function, self.predicted_shape = None, shape
+        return super().predict(x, *args, **kwargs)
 
     # Streaming ----------------------------------------------------------------------------------
 

@@ -1,0 +1,276 @@
+"""SCSModel: learning, losses, logs, weights and frozen layers, saving, recompiling, errors."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSModel, SCSNetwork
+from tests.checks import assert_close, random, randomize, to_numpy
+
+X, Y = random(8, 4, 6, 6, 1), random(8, 4, 6, 6, 1, seed=1)
+
+
+@keras.saving.register_keras_serializable("tests")
+def doubled(x, y):
+    """A temporal goal of the inputs alone."""
+    return 2 * x
+
+
+def make_model(network=(3, 2), compiled=True, optimizer=None, run_eagerly=True, **arguments):
+    """A model with all three goals; compile arguments by name."""
+    own = {name: arguments.pop(name) for name in ("backbone", "average", "head") if name in arguments}
+    regularizer = arguments.pop("kernel_regularizer", None)
+    head = own.pop("head", None) or layers.Dense(1, name="head")
+    model = SCSModel(
+        SCSNetwork(list(network), kernel_regularizer=regularizer), head,
+        temporal_head=layers.Dense(1, name="temporal_head"), temporal_goal=doubled, **own,
+    )  # fmt: skip
+    model.build(X.shape)
+    randomize(model, scale=0.3)
+    if compiled:
+        arguments = {"loss": "mse", "spatial_loss": "mae", "temporal_loss": "mse", "clip": None, **arguments}
+        model.compile(optimizer or keras.optimizers.SGD(0.1), run_eagerly=run_eagerly, **arguments)
+    return model
+
+
+def features(model, stream):
+    return model.network(X, stream=stream)
+
+
+def test_streams_and_heads():
+    model = make_model()
+    assert_close(model(X), model.head(features(model, "main")))
+    assert_close(model(X, stream="spatial"), model.head(features(model, "spatial")))
+    assert_close(model(X, stream="temporal"), model.sub_heads["temporal"](features(model, "temporal")))
+    outputs, states = model(X[:, :2], return_states=True)
+    rest = model(X[:, 2:], initial_states=states)
+    assert_close(np.concatenate([outputs, rest], axis=1), model(X))
+    _, states = model(X, return_states=True, state_index=1)
+    assert_close(model(X[:, 2:], initial_states=states), rest)
+
+
+def test_average_and_backbone():
+    backbone = keras.Sequential([layers.Conv2D(2, 3, padding="same", name="features"), layers.MaxPooling2D()])
+    head = keras.Sequential([layers.TimeDistributed(layers.GlobalAveragePooling2D()), layers.Dense(3)])
+    model = SCSModel(SCSNetwork([2]), head, backbone=backbone, average=True)
+    outputs = model(X)
+    frames = np.stack([backbone(X[:, step]) for step in range(4)], axis=1)
+    assert outputs.shape == (8, 3)
+    assert_close(outputs, np.mean(head(model.network(frames)), axis=1))
+    model.compile("sgd", "sparse_categorical_crossentropy", spatial_loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    before = model.get_weights()
+    logs = model.fit(X, np.arange(8) % 3, verbose=0).history
+    assert {"loss", "main_loss", "spatial_loss", "accuracy"} == set(logs)
+    assert all(np.any(a != b) for a, b in zip(before, model.get_weights()))
+
+
+def test_losses_and_logs():
+    model = make_model(loss_weights={"spatial": 0.5, "temporal": 0.0}, kernel_regularizer=keras.regularizers.L2(0.1))
+    main = np.mean((model(X) - Y) ** 2)
+    spatial = np.mean(np.abs(model(X, stream="spatial") - Y))
+    temporal = np.mean((model(X, stream="temporal") - 2 * X) ** 2)
+    kernels = [v for v in model.trainable_variables if v.name in ("spatial_kernel", "temporal_kernel")]
+    assert len(kernels) == 4
+    penalty = 0.1 * sum(np.sum(to_numpy(kernel) ** 2) for kernel in kernels)  # counted once, not per stream
+    expected = dict(loss=main + 0.5 * spatial + penalty, main_loss=main, spatial_loss=spatial, temporal_loss=temporal)
+    assert model.evaluate(X, Y, verbose=0, return_dict=True) == pytest.approx(expected, rel=1e-5)
+    assert model.train_on_batch(X, Y, return_dict=True) == pytest.approx(expected, rel=1e-5)
+    clipped = make_model(loss_weights={"spatial": 0.5, "temporal": 0.0}, kernel_regularizer=keras.regularizers.L2(0.1), long_sequence=LTSC(3, carry="aligned"))
+    logs = clipped.train_on_batch(X, Y, return_dict=True)
+    assert logs.pop("overlap_loss") == pytest.approx(0, abs=1e-10)
+    assert logs == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("switch, name", [(STSGD(0.5, decay_steps=4), "p"), (ASTSGD(), "q")])
+def test_logs_carry_the_switch(switch, name):
+    model = make_model(switch=switch)
+    history = model.fit(X, Y, batch_size=4, epochs=2, validation_data=(X, Y), verbose=0).history
+    assert history[name][-1] == pytest.approx(float(to_numpy(switch.logs()[name])))
+    if name == "p":
+        assert history["p"] == pytest.approx([0.25, 0.0])
+
+
+@pytest.mark.parametrize("weights", [np.linspace(0, 2, 8), np.abs(random(8, 4))])
+def test_sample_weight(weights):
+    weights = weights.astype("float32")
+    model = make_model()
+    mean = lambda errors: np.mean(np.mean(errors, axis=(2, 3, 4)) * weights.reshape(8, -1))  # noqa: E731
+    main = mean((model(X) - Y) ** 2)
+    spatial = mean(np.abs(model(X, stream="spatial") - Y))
+    logs = model.train_on_batch(X, Y, sample_weight=weights, return_dict=True)
+    assert (logs["main_loss"], logs["spatial_loss"]) == pytest.approx((main, spatial), rel=1e-4)
+
+
+def test_gradients_are_those_of_the_total_loss():
+    model = make_model(kernel_regularizer="l2", optimizer=keras.optimizers.SGD(1.0))
+    variables = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((model(X) - Y) ** 2) + tf.reduce_mean(tf.abs(model(X, stream="spatial") - Y))
+        loss += tf.reduce_mean((model(X, stream="temporal") - 2 * X) ** 2) + sum(model.losses)
+    expected = tape.gradient(loss, variables)
+    before = [to_numpy(variable) for variable in variables]
+    model.train_on_batch(X, Y)
+    assert_close([a - to_numpy(b) for a, b in zip(before, variables)], expected)
+
+
+def test_a_callable_loss():
+    model = make_model(loss=lambda y, prediction: keras.ops.mean((y - prediction) ** 4, axis=-1), spatial_loss=keras.losses.Huber())
+    logs = model.train_on_batch(X, Y, return_dict=True)
+    fresh = make_model()
+    assert logs["main_loss"] == pytest.approx(np.mean((fresh(X) - Y) ** 4), rel=1e-4)
+
+
+def test_frozen_layers_stay():
+    model = make_model()
+    model.network.scs_layers[0].trainable = False
+    model.sub_heads["temporal"].trainable = False
+    frozen = [*model.network.scs_layers[0].variables, *model.sub_heads["temporal"].variables]
+    before = {id(variable): to_numpy(variable) for variable in model.variables}
+    model.fit(X, Y, verbose=0)
+    for variable in (*model.network.variables, *model.head.variables, *model.sub_heads["temporal"].variables):
+        same = np.array_equal(before[id(variable)], to_numpy(variable))
+        assert same == any(variable is each for each in frozen)
+
+
+def test_recompile_with_another_switch_after_training():
+    first, second = STSGD(0.5), ASTSGD()
+    model = make_model(switch=first)
+    model.fit(X, Y, verbose=0)
+    count = len(model.weights)
+    model.compile(keras.optimizers.SGD(0.1), "mse", "mse", "mse", switch=second, run_eagerly=True)
+    assert set(model.fit(X, Y, verbose=0).history) == {"loss", "main_loss", "spatial_loss", "temporal_loss", "q"}
+    assert model.switch is second and len(model.weights) == count
+    assert float(to_numpy(second.initial_loss)) > 0
+    model.compile(keras.optimizers.SGD(0.1), "mse", "mse", "mse", run_eagerly=True)
+    assert "q" not in model.fit(X, Y, verbose=0).history
+
+
+@pytest.mark.parametrize("optimizer", [lambda: keras.optimizers.Adam(0.01), lambda: keras.optimizers.SGD(0.1, momentum=0.9)])
+@pytest.mark.parametrize(
+    "arguments",
+    [dict(switch=lambda: ASTSGD(keep_one=True, seed=4)), dict(switch=lambda: STSGD(0.5, decay_steps=9), long_sequence=lambda: LTSC(3))],
+)
+def test_training_goes_on_identically_after_load(arguments, optimizer, tmp_path):
+    made = {name: make() for name, make in arguments.items()}
+    model = make_model(optimizer=optimizer(), metrics=["mae"], accumulate_steps=1, **made)
+    model.fit(X, Y, batch_size=4, shuffle=False, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.run_eagerly = True
+    assert_close(loaded(X), model(X))
+    assert loaded.evaluate(X, Y, verbose=0, return_dict=True) == pytest.approx(model.evaluate(X, Y, verbose=0, return_dict=True))
+    histories = [each.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history for each in (model, loaded)]
+    assert histories[0].keys() == histories[1].keys()
+    for name, values in histories[0].items():
+        assert histories[1][name] == pytest.approx(values, rel=1e-5, abs=1e-6)
+    assert_close(loaded.get_weights(), model.get_weights())
+
+
+def test_load_without_compiling_and_weights_file(tmp_path):
+    model = make_model(switch=ASTSGD())
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "model.weights.h5")
+    plain = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    other = make_model(compiled=False)
+    other.load_weights(tmp_path / "model.weights.h5")
+    compiled = make_model(switch=ASTSGD())
+    compiled.load_weights(tmp_path / "model.weights.h5")
+    for each in (plain, other, compiled):
+        assert_close(each(X), model(X))
+    assert_close(compiled.switch.q.value, model.switch.q.value)
+
+
+def test_one_switch_for_compile_and_layers(tmp_path):
+    switch = STSGD(0.5, decay_steps=4)
+    model = SCSModel(SCSNetwork([2, 2], switch=switch), layers.Dense(1))
+    model.build(X.shape)
+    model.compile("sgd", "mse", switch=switch, run_eagerly=True)
+    model.fit(X, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert all(layer.cell.switch is loaded.switch for layer in loaded.network.scs_layers)
+    assert float(to_numpy(loaded.switch.p)) == pytest.approx(0.375)
+
+
+def moving_dot(count, seed=0):
+    """A bright pixel that moves by one column a frame, and where it goes next."""
+    values = np.random.default_rng(seed)
+    frames = np.zeros((count, 5, 6, 6, 1), "float32")
+    for sample in range(count):
+        row, column, step = values.integers(6), values.integers(6), values.choice([-1, 1])
+        for time in range(5):
+            frames[sample, time, row, (column + step * time) % 6] = 1
+    return frames[:, :4], frames[:, 1:]
+
+
+@pytest.mark.parametrize(
+    "switch, long_sequence", [(ASTSGD, None), (lambda: STSGD(0.3, keep_one=True), LTSC(3)), (lambda: ASTSGD(controller="network"), None)]
+)
+def test_it_learns(switch, long_sequence):
+    """The loss halves, q starts at 1 and falls; the losses are small, as MSE is."""
+    keras.utils.set_random_seed(0)
+    x, y = moving_dot(32)
+    initializer = keras.initializers.VarianceScaling(2.0)
+    model = SCSModel(SCSNetwork([8, 8], spatial_initializer=initializer), layers.Dense(1))
+    switch = switch()
+    model.compile(keras.optimizers.Adam(0.02), "mse", spatial_loss="mse", switch=switch, long_sequence=long_sequence)
+    history = model.fit(x, y, batch_size=16, epochs=40, verbose=0).history
+    assert history["main_loss"][-1] < 0.5 * history["main_loss"][0]
+    assert history["main_loss"][0] < 1.0
+    if isinstance(switch, ASTSGD):
+        assert history["q"][0] > 0.85
+        assert np.all(np.isfinite(history["q"])) and 0 <= min(history["q"]) and max(history["q"]) <= 1
+        if switch.network is None:
+            assert history["q"][-1] < 0.75
+
+
+# Errors ------------------------------------------------------------------------------------------
+
+
+def switch_given_twice():
+    model = SCSModel(SCSNetwork([2], switch=STSGD(name="theirs")), layers.Dense(1))
+    model.compile("sgd", "mse", switch=STSGD(name="mine"), run_eagerly=True)
+    model.fit(X, Y, verbose=0)
+
+
+def threshold_above_the_measured_loss(**arguments):
+    make_model(switch=ASTSGD(threshold=1e3), **arguments).fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: make_model(loss=None), "no loss for its main goal"),
+        (lambda: make_model(temporal_loss=None), r"has a temporal goal but no loss for it.*compile\(temporal_loss='mse'\)"),
+        (lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_goal=doubled).compile("sgd", "mse"), "has a spatial goal but no loss"),
+        (lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_head=layers.Dense(1)).compile("sgd", "mse"), "has a spatial goal but no loss"),
+        (lambda: make_model(spatial_loss=None, switch=ASTSGD()), "ASTSGD sets q from the spatial loss"),
+        (lambda: make_model(accumulate_steps=0), "`accumulate_steps` must be a positive integer"),
+        (lambda: make_model(accumulate_steps=1.5), "`accumulate_steps` must be a positive integer"),
+        (lambda: make_model(clip=0), "`clip` must be positive or None"),
+        (lambda: make_model(loss_weights={"main": 1, "flow": 2}), r"`loss_weights` may name.*\['flow'\]"),
+        (lambda: make_model()(X, stream="T2"), "`stream` must be one of"),
+        (switch_given_twice, "A switch was given twice.*'mine' and 'theirs'"),
+        (threshold_above_the_measured_loss, "`threshold` must be below the initial loss"),
+        (lambda: threshold_above_the_measured_loss(long_sequence=LTSC(3)), "`threshold` must be below the initial loss"),
+        (lambda: make_model()(X[0]), "5 axes"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises(ValueError, match=f"(?s){message}") as error:
+        make()
+    assert "Received" in str(error.value) or "Remove" in str(error.value)
+
+
+def test_layer_switch_works_outside_the_model_too():
+    switch = STSGD(1.0)
+    layer = SCS2D(2, switch=switch)
+    layer.build(X.shape)
+    x = tf.constant(X)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        training, inference = layer(x, training=True), layer(x)
+    assert not np.any(tape.gradient(training, x)) and np.any(tape.gradient(inference, x))
