@@ -129,8 +129,8 @@ def main():
         date=datetime.date.today().isoformat(),
         versions=found[0],
         machine=f"{platform.machine()}, {os.cpu_count()} cores",
-        model=f"SCSNetwork({[FILTERS] * LAYERS}, unroll=False)",
-        data=f"batch {BATCH}, frames {SIZE}x{SIZE}x{CHANNELS}, float32",
+        model=f"SCSNetwork({[FILTERS] * LAYERS}, unroll=False), "
+        f"batch {BATCH}, frames {SIZE}x{SIZE}x{CHANNELS}, float32",
         unit=f"MiB, median of {STEPS} steps",
         cases=cases,
         ratio_256_to_32=ratios,

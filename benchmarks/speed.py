@@ -5,7 +5,8 @@
     python benchmarks/speed.py --quick                      # a small stack, to see that it works
 
 Everything runs in one process, one after the other in every round and in another order each time, so
-that whatever else the machine does meets all of them alike. What is measured: benchmarks/README.md.
+that whatever else the machine does meets all of them alike. Dtypes and modes that are run separately end
+up in the same result file. What is measured: benchmarks/README.md.
 """
 
 import argparse
@@ -112,16 +113,17 @@ def compiled(model, frames, training):
 
 
 def seconds(function):
-    start = time.perf_counter()
+    """(by the clock, of processor time over all cores) of one call."""
+    clock, processor = time.perf_counter(), time.process_time()
     tf.nest.flatten(function())[0].numpy()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def measure(models, frames, repeats, training):
-    """{name: [seconds of each round]}; two calls before the first round trace and warm up."""
+    """{name: [seconds of each round]}; one call before the first round traces and warms up."""
     functions = {name: compiled(model, frames, training) for name, model in models.items()}
     for function in functions.values():
-        function(), function()
+        function()
     times, order = {name: [] for name in functions}, list(functions)
     shuffle = random.Random(0).shuffle
     for _ in range(repeats):
@@ -132,18 +134,21 @@ def measure(models, frames, repeats, training):
 
 
 def summary(times, references):
-    """{name: {median, seconds, ratio to each reference (the median of the rounds' ratios)}}."""
+    """{name: medians, ratios to the references (the median of the rounds' ratios) and the rounds themselves}."""
     rows = {}
     for name, row in times.items():
-        ratios = {
-            reference: round(statistics.median(a / b for a, b in zip(row, times[reference])), 3)
-            for reference in references
-        }
-        rows[name] = {
-            "median_s": round(statistics.median(row), 4),
-            "seconds": [round(each, 4) for each in row],
-            "ratio_to": ratios,
-        }
+        rows[name] = {}
+        for index, kind in enumerate(("clock", "processor")):
+            own = [each[index] for each in row]
+            ratios = {
+                reference: statistics.median(a / b[index] for a, b in zip(own, times[reference]))
+                for reference in references
+            }
+            rows[name][kind] = {
+                "median_s": round(statistics.median(own), 4),
+                "ratio_to": {reference: round(ratio, 3) for reference, ratio in ratios.items()},
+                "seconds": [round(each, 4) for each in own],
+            }
     return rows
 
 
@@ -163,14 +168,26 @@ def machine():
     return info
 
 
-def print_table(mode, rows, references):
-    print(f"\n{mode}\n{'':26}{'median s':>10}" + "".join(f"{'/ ' + r:>16}" for r in references))
-    for name, row in rows.items():
-        ratios = "".join(f"{row['ratio_to'][reference]:16.3f}" for reference in references)
-        print(f"{name:26}{row['median_s']:10.3f}{ratios}", flush=True)
+def print_table(title, rows, references):
+    for kind in ("clock", "processor"):
+        head = "".join(f"{'/ ' + reference:>16}" for reference in references)
+        print(f"\n{title + ', ' + kind:42}{'median s':>10}{head}")
+        for name, row in rows.items():
+            ratios = "".join(f"{row[kind]['ratio_to'][reference]:16.3f}" for reference in references)
+            print(f"{name:42}{row[kind]['median_s']:10.3f}{ratios}", flush=True)
 
 
-def write(path, result):
+def add_to_file(path, head, dtype, mode, run):
+    """Writes one run into the result file, beside those that are there, if they are of the same machine."""
+    result = {**head, "runs": {}}
+    if path.exists():
+        result = json.loads(path.read_text())
+        if any(result[key] != head[key] for key in head):
+            raise ValueError(
+                f"{path} holds results of another machine, version or day, which are not mixed with these. "
+                "Give another file: --output FILE."
+            )
+    result["runs"].setdefault(dtype, {})[mode] = run
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".partial")
     beside.write_text(json.dumps(result, indent=1) + "\n")
@@ -181,11 +198,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dtype", default="float32", choices=("float32", "mixed_bfloat16", "mixed_float16"))
     parser.add_argument("--repeats", type=int, default=5, help="rounds (default 5)")
-    parser.add_argument("--quick", action="store_true", help=f"a small stack, {QUICK_FILTERS}; writes no file")
+    parser.add_argument("--quick", action="store_true", help=f"a stack of {QUICK_FILTERS}; a file only with --output")
     parser.add_argument("--mode", choices=("forward", "training", "both"), default="both")
     parser.add_argument("--extra", action="store_true", help="cost of the switch and of normalisation instead")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these; ratios to those of them that are references")
-    parser.add_argument("--output", type=Path, default=None, help="result file (default: in benchmarks/results)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="only these contenders")
+    parser.add_argument("--output", type=Path, default=None, help="default: one of the day and version in results/")
     arguments = parser.parse_args()
 
     keras.config.set_dtype_policy(arguments.dtype)
@@ -202,33 +219,28 @@ def main():
         model(frames[:1, :1] if not isinstance(model, Floor) else frames)  # makes the weights
     references = [name for name in (*REFERENCES, *(["SCSNetwork"] * arguments.extra)) if name in models]
 
-    modes = ("forward", "training") if arguments.mode == "both" else (arguments.mode,)
-    result = {
+    head = {
         "date": datetime.date.today().isoformat(),
         "versions": {
-            "scs_keras": getattr(scs_keras, "__version__", "0"),
+            "scs_keras": scs_keras.__version__,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "python": platform.python_version(),
         },
         "machine": machine(),
-        "dtype": arguments.dtype,
-        "filters": filters,
-        "input": SHAPE,
-        "repeats": arguments.repeats,
-        "modes": {},
     }
-    for mode in modes:
-        times = measure(models, frames, arguments.repeats, training=mode == "training")
-        result["modes"][mode] = rows = summary(times, references)
-        print_table(f"{arguments.dtype}, {mode}", rows, references)
-    if arguments.quick and arguments.output is None:
-        return
     kind = "speed_extra" if arguments.extra else "speed"
-    name = f"{kind}_{result['date']}_{result['versions']['scs_keras']}_{arguments.dtype}.json"
-    path = arguments.output or RESULTS / name
-    write(path, result)
-    print(f"\nwritten: {path}")
+    name = f"{kind}_{head['date']}_{head['versions']['scs_keras']}.json"
+    path = arguments.output or (None if arguments.quick else RESULTS / name)
+    for mode in ("forward", "training") if arguments.mode == "both" else (arguments.mode,):
+        times = measure(models, frames, arguments.repeats, training=mode == "training")
+        rows = summary(times, references)
+        print_table(f"{arguments.dtype}, {mode}", rows, references)
+        if path is not None:
+            load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # above the cores: others ran too
+            run = dict(filters=filters, input=SHAPE, repeats=arguments.repeats, load_average=load, rows=rows)
+            add_to_file(path, head, arguments.dtype, mode, run)
+            print(f"written: {path}")
 
 
 if __name__ == "__main__":

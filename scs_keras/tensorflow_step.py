@@ -44,6 +44,8 @@ class TensorFlowStep:
 
     def train_step(self, data, apply=True):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:  # Keras builds a model when it is called, but clips go through `forward`
+            self.build(x.shape)
         gradients_of = self._whole_gradients if self.long_sequence is None else self._clip_gradients
         gradients, y_pred, losses = gradients_of(x, y, sample_weight)
         batch = tf.shape(tf.nest.flatten(x)[0])[0]

@@ -173,3 +173,11 @@ def test_predict_takes_another_size_at_each_call():
     for height, width in ((24, 20), (32, 24), (24, 20), (40, 40)):
         x = frames(height=height, width=width)
         np.testing.assert_allclose(model.predict(x, verbose=0), model(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["scs", "convlstm"])
+def test_the_size_of_the_images_may_change(network):
+    model = forecaster(network)
+    for height, width in ((24, 20), (16, 28)):
+        x = frames(height=height, width=width)
+        assert model(x).shape == (2, 3, height, width, 1)

@@ -17,7 +17,6 @@ from scs_keras import zoo
 from scs_keras.training.data.radar import Augmentation, read_events, training_batch, training_dataset
 from scs_keras.zoo.precipitation.presets import FORECAST, OBSERVED
 
-AUGMENTATION = Augmentation(temporal_strides=(1,))
 TYPICAL_CHANGE = 0.01  # mean squared error of persistence, in units of (70 dBZ)^2
 
 
@@ -30,6 +29,7 @@ class Recipe:
         steps: optimiser steps.
         batch_size, crop: crops a step and their side in pixels.
         border: so many pixels along the edges of a crop do not count: what moves in from outside cannot be known.
+        candidates, dry_share: how much crops with rain are preferred, see `Augmentation`.
         learning_rate: peak of a cosine schedule with `warmup` steps.
         weight_decay: of AdamW.
         seed: of initial weights, batches and switch draws.
@@ -42,6 +42,8 @@ class Recipe:
     batch_size: int = 8
     crop: int = 80
     border: int = 12
+    candidates: int = 4
+    dry_share: float = 0.05
     learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     warmup: int = 100
@@ -63,19 +65,23 @@ def build(recipe):
     return model
 
 
+def augmentation(recipe):
+    return Augmentation(temporal_strides=(1,), candidates=recipe.candidates, dry_share=recipe.dry_share)
+
+
 def batches(recipe, folder, start_step):
     """An endless stream of batches from `start_step` on: a tf.data.Dataset, on other backends a generator."""
     events = read_events(folder, split="train", exclude=[recipe.exclude])
     sizes = (recipe.batch_size, recipe.crop, OBSERVED, FORECAST)
     if keras.backend.backend() == "tensorflow":
-        dataset = training_dataset(events, *sizes, recipe.seed, start_step, AUGMENTATION)
+        dataset = training_dataset(events, *sizes, recipe.seed, start_step, augmentation(recipe))
         return dataset.map(lambda *batch: weigh(*batch, recipe.border))
     return _generator(recipe, events, sizes, start_step)
 
 
 def _generator(recipe, events, sizes, step):
     while True:
-        yield weigh(*training_batch(events, step, *sizes, recipe.seed, AUGMENTATION), recipe.border)
+        yield weigh(*training_batch(events, step, *sizes, recipe.seed, augmentation(recipe)), recipe.border)
         step += 1
 
 

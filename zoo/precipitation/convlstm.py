@@ -62,7 +62,8 @@ class ConvLSTMNetwork(keras.Layer):
         for frame in ops.unstack(frames, time):
             u = ops.cast(frame, self.compute_dtype)
             for index, layer in enumerate(self.recurrent_layers):
-                u, pairs[index] = layer.cell(u, list(pairs[index]))
+                # Not layer.cell(...): Keras holds a ConvLSTM to the frame size it was built for.
+                u, pairs[index] = layer.cell.call(u, list(pairs[index]))
                 if self.norms:
                     u = self.norms[index](u)
             outputs.append(u)
