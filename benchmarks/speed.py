@@ -50,8 +50,7 @@ class Floor:
     def __init__(self, filters, shape):
         draw, channels = keras.initializers.GlorotNormal(seed=0), [shape[-1], *filters]
         self.kernels = [
-            [tf.Variable(draw((3, 3, c, f))) for c in (before, before, f)]
-            for before, f in zip(channels, filters)
+            [tf.Variable(draw((3, 3, c, f))) for c in (before, before, f)] for before, f in zip(channels, filters)
         ]
         self.trainable_variables = [kernel for layer in self.kernels for kernel in layer]
         self.length = shape[1]

@@ -1,8 +1,8 @@
 """Temporal goals: frame difference, dense optical flow, and the advection forecast that follows from the flow.
 
 Everything is `keras.ops`, so a training step makes its own targets on the fly and nothing is stored on disk. Sequences
-are (batch, time, height, width, channels); only the batch size may be unknown. A flow is (..., height, width, 2), float32,
-[dx, dy] in pixels per frame, dx to the right and dy downwards.
+are (batch, time, height, width, channels); only the batch size may be unknown. A flow is (..., height, width, 2),
+float32, [dx, dy] in pixels per frame, dx to the right and dy downwards.
 """
 
 import numpy as np
@@ -63,9 +63,10 @@ def optical_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothin
 def mean_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0.2, presmooth=0.5):
     """One dense flow for a whole sequence: what is seen at x came from x - flow(x) in the frame before.
 
-    The normal equations are summed over all consecutive pairs before they are solved, which is far steadier than an
-    average of flows. Later pairs weigh more, in proportion to their number in the sequence. The flow belongs to the
-    place of arrival, as a backward extrapolation needs it (`optical_flow` belongs to the place of departure).
+    The normal equations are summed over all consecutive pairs before they are solved, which is steadier than an
+    average of flows: a pair counts where it shows something. Later pairs weigh more, in proportion to their number in
+    the sequence. The flow belongs to the place of arrival, as a backward extrapolation needs it (`optical_flow`
+    belongs to the place of departure).
 
     Args:
         frames, mask, levels, window, iterations, smoothing, presmooth: as in `optical_flow`.
@@ -160,7 +161,9 @@ def advect(frames, steps, flow=None, mask=None, **flow_options):
     if flow is None:
         flow = mean_flow(frames, mask, **flow_options)
     elif flow_options:
-        raise ValueError(f"advect estimates no flow when flow is given. Received also {sorted(flow_options)}; leave one out.")
+        raise ValueError(
+            f"advect estimates no flow when flow is given. Received also {sorted(flow_options)}; leave one out."
+        )
     path = displacements(ops.stop_gradient(_as_flow(flow, height, width)), steps, mask)
     return sample(frames[:, -1], *positions(path))
 
@@ -205,7 +208,13 @@ def _as_mask(mask, height, width):
 
 
 def _flow_options(levels, window, iterations, smoothing, presmooth):
-    options = {"levels": levels, "window": window, "iterations": iterations, "smoothing": smoothing, "presmooth": presmooth}
+    options = {
+        "levels": levels,
+        "window": window,
+        "iterations": iterations,
+        "smoothing": smoothing,
+        "presmooth": presmooth,
+    }
     for name in ("levels", "iterations"):
         if not isinstance(options[name], int) or options[name] < 1:
             raise ValueError(f"{name} must be an int of at least 1. Received {options[name]!r}.")

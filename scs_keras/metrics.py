@@ -244,7 +244,9 @@ class ThresholdAccuracy(_MeanOf):
 
     def __init__(self, threshold, epsilon=1e-7, name="threshold_accuracy", dtype=None):
         if not threshold > 0:
-            raise ValueError(f"threshold (λ of Eq. 24) must be above 0, in the units of the target. Received {threshold}.")
+            raise ValueError(
+                f"threshold (λ of Eq. 24) must be above 0, in the units of the target. Received {threshold}."
+            )
         super().__init__(threshold_accuracy, name, dtype, threshold=threshold, epsilon=epsilon)
 
 

@@ -351,7 +351,9 @@ class SCSModel(BackendStep, keras.Model):
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()
-        return {**logs, **self.switch.logs()} if self.switch is not None else logs
+        if self.switch is not None:
+            logs.update({name: ops.convert_to_tensor(value) for name, value in self.switch.logs().items()})
+        return logs
 
     def scs_variables(self):
         """Trainable variables of the semi-coupled layers: those whose gradients are clipped."""

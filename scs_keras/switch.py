@@ -294,9 +294,10 @@ class ASTSGD(Switch):
         L_s, L_t, L_g = (
             ops.cast(ops.stop_gradient(loss), "float32") for loss in (spatial_loss, temporal_loss, main_loss)
         )
-        self.initial_loss.assign(ops.where(self.initial_loss > 0, self.initial_loss, L_g))
+        initial_loss = ops.convert_to_tensor(self.initial_loss)
+        self.initial_loss.assign(ops.where(initial_loss > 0, initial_loss, L_g))
         q = self.formula(L_s, L_g) if self.network is None else self.network(L_s, L_t, L_g, self.initial_loss)
-        self.q.assign(ops.where(ops.isfinite(q), ops.clip(q, 0.0, 1.0), self.q))
+        self.q.assign(ops.where(ops.isfinite(q), ops.clip(q, 0.0, 1.0), ops.convert_to_tensor(self.q)))
 
     def formula(self, L_s, L_g):
         """Eq. 20, not clipped; L_s is floored so that L_g / L_s stays finite."""

@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 
-
 class TensorFlowStep:
     """Mixed into SCSModel where Keras runs on TensorFlow."""
 
@@ -34,7 +33,8 @@ class TensorFlowStep:
             )
         collect = self._make_function(functools.partial(self.train_step, apply=False))
         apply = self._make_function(self.train_step)
-        self.gradient_sums = GradientSums(self.accumulate_steps, self.distribute_strategy)
+        with self.distribute_strategy.scope():
+            self.gradient_sums = GradientSums(self.accumulate_steps, self.trainable_variables)
         batches = itertools.count(1)
 
         def train_function(iterator):
@@ -52,7 +52,7 @@ class TensorFlowStep:
         self._loss_tracker.update_state(self.total(losses) * self.replicas, sample_weight=batch)
         self.track(losses)
         if self.accumulate_steps > 1:
-            gradients = self.gradient_sums.add(gradients, self.trainable_variables, last=apply)
+            gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:
             self._apply(gradients)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
@@ -123,17 +123,15 @@ class TensorFlowStep:
 class GradientSums:
     """Sums of the gradients of several batches, each replica its own."""
 
-    def __init__(self, steps, strategy):
-        self.steps, self.strategy, self.sums = steps, strategy, None
+    def __init__(self, steps, variables):
+        self.steps = steps
+        self.sums = [
+            keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none")
+            for v in variables
+        ]
 
-    def add(self, gradients, variables, last):
+    def add(self, gradients, last):
         """Adds gradients to those of earlier batches; returns the mean, and starts anew after the last."""
-        if self.sums is None:
-            with tf.init_scope(), self.strategy.scope():
-                self.sums = [
-                    keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none")
-                    for v in variables
-                ]
         means = []
         for variable, gradient in zip(self.sums, gradients):
             total = tf.convert_to_tensor(variable)

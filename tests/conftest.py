@@ -14,6 +14,12 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+@pytest.fixture(scope="session")
+def two_replicas():
+    """One strategy for all tests: TensorFlow's collectives of two in one process share their keys."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture(autouse=True, scope="module")
 def seeded():
     keras.utils.set_random_seed(0)

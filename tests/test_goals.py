@@ -273,11 +273,19 @@ def test_compiled_with_unknown_batch():
     class Advection(keras.layers.Layer):
         def call(self, frames):
             options = {"levels": 2, "iterations": 1}
-            return goals.advect(frames, 2, **options), goals.optical_flow(frames, **options), goals.frame_difference(frames)
+            return (
+                goals.advect(frames, 2, **options),
+                goals.optical_flow(frames, **options),
+                goals.frame_difference(frames),
+            )
 
     inputs = keras.Input((3, 32, 24, 1))
     model = keras.Model(inputs, Advection()(inputs))
-    assert [output.shape for output in model.outputs] == [(None, 2, 32, 24, 1), (None, 2, 32, 24, 2), (None, 2, 32, 24, 1)]
+    assert [output.shape for output in model.outputs] == [
+        (None, 2, 32, 24, 1),
+        (None, 2, 32, 24, 2),
+        (None, 2, 32, 24, 1),
+    ]
     frames = np.stack([translated(seed, (32, 24), (1.0, 0.5), 3) for seed in range(3)])
     for got, expected in zip(model.predict(frames, batch_size=3, verbose=0), Advection()(frames)):
         np.testing.assert_allclose(got, numpy_of(expected), atol=1e-4)
@@ -300,7 +308,6 @@ def test_real_image_pairs():
         expected = flow.reshape(192, 2, 256, 2, 2).mean(axis=(1, 3)) / 2
         errors.append(endpoint_error(goals.optical_flow(np.stack(pair)[None])[0, 0], expected).mean())
         lengths.append(np.linalg.norm(expected, axis=-1).mean())
-    print(errors, lengths)
     assert np.mean(errors) < 0.6 * np.mean(lengths)
 
 
@@ -327,7 +334,9 @@ def test_radar_advection(event, share):
 frames_like = np.zeros((1, 3, 16, 20, 1), "float32")
 
 
-@pytest.mark.parametrize("function", [goals.frame_difference, goals.optical_flow, goals.mean_flow, lambda frames: goals.advect(frames, 1)])
+@pytest.mark.parametrize(
+    "function", [goals.frame_difference, goals.optical_flow, goals.mean_flow, lambda frames: goals.advect(frames, 1)]
+)
 def test_wrong_frames(function):
     with pytest.raises(ValueError, match=r"batch, time, height, width, channels.*\(3, 16, 20, 1\).*frames\[None\]"):
         function(frames_like[0])
@@ -335,6 +344,7 @@ def test_wrong_frames(function):
         function(frames_like[:, :1])
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow traces unknown sizes as unknown")
 def test_unknown_frame_size():
     class Flow(keras.layers.Layer):
         def call(self, frames):
@@ -371,8 +381,10 @@ def test_wrong_mask():
         goals.mean_flow(frames_like, np.ones((16, 20)))
 
 
-@pytest.mark.parametrize("option", [{"levels": 0}, {"iterations": 1.5}, {"window": 0}, {"smoothing": -1.0}, {"presmooth": -0.1}])
+@pytest.mark.parametrize(
+    "option", [{"levels": 0}, {"iterations": 1.5}, {"window": 0}, {"smoothing": -1.0}, {"presmooth": -0.1}]
+)
 def test_wrong_options(option):
-    (name, value), = option.items()
+    ((name, value),) = option.items()
     with pytest.raises(ValueError, match=f"{name} must be .*Received {value}"):
         goals.optical_flow(frames_like, **option)

@@ -136,7 +136,12 @@ def test_contingency_per_lead_time_and_mask():
 
 
 def test_undefined_scores_are_nan():
-    for score in (metrics.critical_success_index, metrics.false_alarm_ratio, metrics.probability_of_detection, metrics.binary_correlation):
+    for score in (
+        metrics.critical_success_index,
+        metrics.false_alarm_ratio,
+        metrics.probability_of_detection,
+        metrics.binary_correlation,
+    ):
         assert np.isnan(float(score(0, 0, 0)))
     assert float(metrics.binary_correlation(0, 4, 0)) == 0
     assert np.isnan(float(metrics.false_alarm_ratio(0, 4, 0)))
@@ -250,7 +255,9 @@ def test_peak_signal_to_noise_ratio():
     """Off by 0.1 everywhere: 20 dB; exact: infinite; data_range 255 moves it by 20 log10 255."""
     target = np.zeros((3, 8, 8, 1))
     prediction = target + np.array([0.1, 0.0, 0.01])[:, None, None, None]
-    np.testing.assert_allclose(numpy_of(metrics.peak_signal_to_noise_ratio(target, prediction)), [20, np.inf, 40], rtol=1e-5)
+    np.testing.assert_allclose(
+        numpy_of(metrics.peak_signal_to_noise_ratio(target, prediction)), [20, np.inf, 40], rtol=1e-5
+    )
     moved = numpy_of(metrics.peak_signal_to_noise_ratio(target[:1], prediction[:1], data_range=255.0))
     np.testing.assert_allclose(moved, [20 + 20 * np.log10(255)], rtol=1e-5)
     metric = metrics.PeakSignalToNoiseRatio()

@@ -14,7 +14,7 @@ import pytest
 from scs_keras.training import run
 
 SETTINGS = [
-    "preset=scs_precipitation_small_radar", "steps=20", "checkpoint_every=2", "batch_size=2", "crop=16", "warmup=1",
+    "preset=scs_precipitation_small_radar", "steps=20", "checkpoint_every=2", "batch_size=2", "crop=16", "border=2", "warmup=1",
 ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_it_learns(radar, tmp_path):
 
 
 def test_misspelt_setting_names_the_nearest(radar, tmp_path):
-    with pytest.raises(ValueError, match="Did you mean learning_rate=0.001"):
+    with pytest.raises(ValueError, match="Did you mean learning_rate=0.0005"):
         run.train("precipitation_radar", radar, tmp_path / "x", ["learning_rat=1"])
     assert not (tmp_path / "x").exists()
 
@@ -86,6 +86,12 @@ def test_setting_of_another_type(radar, tmp_path):
 def test_steps_and_checkpoints_must_fit(radar, tmp_path):
     with pytest.raises(ValueError, match="multiple of checkpoint_every"):
         run.train("precipitation_radar", radar, tmp_path / "x", ["steps=5", "checkpoint_every=2"])
+
+
+def test_border_must_leave_some_of_the_crop(radar, tmp_path):
+    with pytest.raises(ValueError, match="border must leave some of the crop"):
+        run.train("precipitation_radar", radar, tmp_path / "x", ["crop=16", "border=8"])
+    assert not (tmp_path / "x").exists()
 
 
 def test_unknown_recipe(radar, tmp_path):

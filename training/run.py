@@ -128,6 +128,7 @@ def train(name, data, output, settings=(), strategy="one", verbose=1):
             callbacks=[Checkpoint(output / CHECKPOINT), *_loggers(output, append=step > 0)],
             verbose=verbose,
         )
+    module.finish(model, recipe, data)
     with written_beside(output / WEIGHTS) as beside, without_optimizer(model):
         model.save_weights(beside)
     return model

@@ -14,9 +14,10 @@ import numpy as np
 from keras import ops
 
 from scs_keras import zoo
-from scs_keras.training.data.radar import Augmentation, read_events, training_batch, training_dataset
+from scs_keras.training.data.radar import Augmentation, read_events, training_batch, training_dataset, windows
 from scs_keras.zoo.precipitation.presets import FORECAST, OBSERVED
 
+CALIBRATION_STRIDE = 7  # frames from one window of the calibration to the next
 TYPICAL_CHANGE = 0.01  # mean squared error of persistence, in units of (70 dBZ)^2
 
 
@@ -65,12 +66,29 @@ def build(recipe):
     return model
 
 
+def finish(model, recipe, folder):
+    """After the last step: fits the calibration of weak rain on whole training events as they are."""
+
+    def pairs():
+        for event in read_events(folder, split="train", exclude=[recipe.exclude]):
+            for window in windows(event, OBSERVED, FORECAST, stride=CALIBRATION_STRIDE):
+                frames, target, weight = weigh(*(each[None] for each in window[:3]), border=0)
+                yield model.predict(frames, verbose=0), target, ops.convert_to_numpy(weight)
+
+    model.calibration.fit(pairs())
+
+
 def augmentation(recipe):
     return Augmentation(temporal_strides=(1,), candidates=recipe.candidates, dry_share=recipe.dry_share)
 
 
 def batches(recipe, folder, start_step):
     """An endless stream of batches from `start_step` on: a tf.data.Dataset, on other backends a generator."""
+    if not 0 <= 2 * recipe.border < recipe.crop:
+        raise ValueError(
+            "border must leave some of the crop. "
+            f"Received: border={recipe.border}, crop={recipe.crop}. For example: border={recipe.crop // 8}."
+        )
     events = read_events(folder, split="train", exclude=[recipe.exclude])
     sizes = (recipe.batch_size, recipe.crop, OBSERVED, FORECAST)
     if keras.backend.backend() == "tensorflow":

@@ -1,11 +1,13 @@
 """Precipitation forecasting (Sec. 5.8, Fig. 5d): an encoder reads the observed images, a decoder writes the future ones."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from scs_keras.goals import displacements, frame_difference, mean_flow, optical_flow, warp
 from scs_keras.layer import swap_time_and_batch
 from scs_keras.model import SCSModel
+from scs_keras.zoo.precipitation.units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
 
@@ -46,6 +48,43 @@ def unfold(features, size, height, width):
     return images[:, :height, :width]
 
 
+class Calibration(keras.Layer):
+    """Clips forecasts to [0, 1] and corrects the bias of weak rain, below 0.5 mm/h, at inference.
+
+    A loss that asks for CSI draws the surroundings of rain up towards the threshold. `offsets` are what
+    is added at five forecast values from 0 on, linear between them and 0 from 0.5 mm/h on; they start at
+    0 and are fitted after training (`fit`), on the training data.
+    """
+
+    KNOTS = 5
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.offsets = self.add_weight(name="offsets", shape=(self.KNOTS,), initializer="zeros", trainable=False)
+        self.built = True
+
+    def hats(self, images):
+        """The five functions of the forecast, 1 at their own value and 0 at their neighbours'."""
+        spacing = float(rain_to_scaled(0.5)) / self.KNOTS
+        return [ops.relu(1.0 - ops.abs(images / spacing - index)) for index in range(self.KNOTS)]
+
+    def call(self, images):
+        images = ops.clip(images, 0.0, 1.0)
+        correction = sum(offset * hat for offset, hat in zip(ops.unstack(self.offsets), self.hats(images)))
+        return ops.clip(images + correction, 0.0, 1.0)
+
+    def fit(self, pairs):
+        """Weighted least squares of the offsets over arrays (forecast, target, weight)."""
+        self.offsets.assign(np.zeros(self.KNOTS))  # the forecasts are made while the pairs are drawn
+        matrix, vector = 1e-9 * np.eye(self.KNOTS), np.zeros(self.KNOTS)
+        for forecast, target, weight in pairs:
+            hats = np.stack([ops.convert_to_numpy(hat).ravel() for hat in self.hats(forecast)])
+            weighted = hats * np.ravel(weight)
+            matrix += weighted @ hats.T
+            vector += weighted @ np.ravel(target - forecast)
+        self.offsets.assign(np.linalg.solve(matrix, vector))
+
+
 @keras.saving.register_keras_serializable("scs_keras")
 class PrecipitationForecaster(SCSModel):
     """Forecasts radar images: (batch, observed time, height, width, 1) to (batch, future time, height, width, 1).
@@ -68,7 +107,7 @@ class PrecipitationForecaster(SCSModel):
         advection: whether to move the images along the flow.
         sub_goals: whether T1 and T2 are trained (`compile` then needs their losses).
 
-    Images are reflectivity / 70 dBZ in [0, 1]; forecasts are not clipped while training and are at inference.
+    Images are reflectivity / 70 dBZ in [0, 1]; forecasts are clipped and calibrated (`Calibration`) at inference only.
     """
 
     def __init__(self, encoder, decoder, output_length=5, patch=4, advection=False, sub_goals=False, **kwargs):
@@ -96,6 +135,7 @@ class PrecipitationForecaster(SCSModel):
         self.advection = advection
         self.sub_goals = sub_goals
         self.predicted_shape = None
+        self.calibration = Calibration(name="calibration")
 
     def build(self, input_shape):
         batch, _, height, width, channels = input_shape
@@ -134,7 +174,7 @@ class PrecipitationForecaster(SCSModel):
         if self.advection and stream != "temporal":
             images = move(images, past[:, : self.output_length])
         if stream != "temporal" and not training:
-            images = ops.clip(images, 0.0, 1.0)
+            images = self.calibration(images)
         return images, lambda index: None
 
     def encode(self, observed, stream="main", states=None, training=False):
@@ -188,7 +228,7 @@ class PrecipitationForecaster(SCSModel):
             images = ops.concatenate([ops.cast(states[0], "float32"), frame[:, None]], axis=1)
             return self(images), [images[:, 1:]]
         states = self.encode(frame[:, None], states=states)
-        return ops.clip(self.decode(frame, states), 0.0, 1.0), states
+        return self.calibration(self.decode(frame, states)), states
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -1,0 +1,83 @@
+"""Run by test_jax.py under KERAS_BACKEND=jax: `python jax_training.py FOLDER`.
+
+Reads what TensorFlow made from the folder, compares, trains, and leaves weights and outputs there.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras.layers import RNN, Dense
+
+from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSCell, SCSModel, SCSNetwork, SwitchCallback
+
+X, Y = (np.random.default_rng(seed).normal(size=(8, 4, 6, 5, 1)).astype("float32") for seed in (0, 1))
+RECURRENT = {
+    "rnn": lambda: RNN(SCSCell(3, strides=2), return_sequences=True, return_state=True),
+    "unrolled": lambda: RNN(SCSCell(3), unroll=True),
+    "stack": lambda: RNN([SCSCell(3), SCSCell(2)], go_backwards=True),
+    "stateful": lambda: RNN(SCSCell(3, initial_gate=0.2), stateful=True),
+    "layer": lambda: SCS2D(3, strides=2, return_state=True),
+    "loop": lambda: SCS2D(3, unroll=False, normalization="batch"),
+}
+COMPILE = {
+    "whole": lambda: dict(switch=ASTSGD(), loss_weights={"spatial": 0.5}),
+    "clips": lambda: dict(switch=ASTSGD(controller="network"), long_sequence=LTSC(3)),
+    "accumulated": lambda: dict(switch=STSGD(0.5, decay_steps=4), accumulate_steps=2, clip=1e-3),
+    "plain": lambda: dict(long_sequence=LTSC(3), clip=None, accumulate_steps=2),
+}
+
+
+def build_layer(make):
+    inputs = keras.Input(batch_shape=X.shape)
+    return keras.Model(inputs, make()(inputs))
+
+
+def build_model(**arguments):
+    network = SCSNetwork([3, 2], normalization="group", kernel_regularizer=keras.regularizers.L2(1e-3))
+    model = SCSModel(network, Dense(1), temporal_head=Dense(1))
+    model.build(X.shape)
+    model.compile(keras.optimizers.SGD(0.2), "mse", "mse", "mse", **arguments)
+    return model
+
+
+def call(model):
+    return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(model(X))]
+
+
+def train(model, **arguments):
+    return model.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0, **arguments).history
+
+
+def main(folder):
+    assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
+    for name, make in RECURRENT.items():
+        model = build_layer(make)
+        model.load_weights(folder / f"{name}.weights.h5")
+        np.savez(folder / f"{name}.npz", *call(model))
+    for name, make in COMPILE.items():
+        model = build_model(**make())
+        model.load_weights(folder / f"{name}_start.weights.h5")
+        history = train(model)
+        assert history["main_loss"][-1] < history["main_loss"][0], (name, history)
+        model.save_weights(folder / f"{name}.weights.h5")
+        model.save(folder / f"{name}.keras")
+        logs = {log: np.array([float(value) for value in values]) for log, values in history.items()}
+        np.savez(folder / f"{name}.npz", *call(model), **logs)
+
+    switch = STSGD(0.5, decay_steps=12)
+    model = keras.Sequential([keras.Input(X.shape[1:]), SCS2D(2, switch=switch), RNN(SCSCell(1, switch=switch))])
+    model.compile("sgd", "mse")
+    model.fit(X, Y[:, -1], batch_size=4, epochs=3, verbose=0, callbacks=[SwitchCallback(switch)])
+    assert abs(float(switch.p.value) - 0.25) < 1e-6
+    try:
+        train(build_model(switch=ASTSGD(threshold=1e3)))
+    except ValueError as error:
+        assert "`threshold` must be below the initial loss" in str(error)
+    else:
+        raise AssertionError("a threshold above the measured loss went unnoticed")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,77 @@
+"""The same layers and the same model on JAX: equal outputs, training, weights that load on TensorFlow."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from tests.checks import assert_close, randomize, to_numpy
+from tests.jax_training import COMPILE, RECURRENT, X, Y, build_layer, build_model, call, train
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"'
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What one JAX process left, which started from this process's weights."""
+    folder = tmp_path_factory.mktemp("jax")
+    for name, make in RECURRENT.items():
+        model = build_layer(make)
+        randomize(model)
+        model.save_weights(folder / f"{name}.weights.h5")
+        np.savez(folder / f"{name}_expected.npz", *call(model))
+    for name, make in COMPILE.items():
+        model = build_model(**make())
+        randomize(model)
+        model.save_weights(folder / f"{name}_start.weights.h5")
+    command = [sys.executable, str(Path(__file__).with_name("jax_training.py")), str(folder)]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def arrays(path):
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_layers_give_the_same_numbers(name, folder):
+    actual, expected = (arrays(folder / f"{each}.npz") for each in (name, f"{name}_expected"))
+    assert_close(list(actual.values()), list(expected.values()))
+
+
+@pytest.mark.parametrize("name", COMPILE)
+def test_models_train_and_load_on_tensorflow(name, folder):
+    found = arrays(folder / f"{name}.npz")
+    model = build_model(**COMPILE[name]())
+    model.load_weights(folder / f"{name}.weights.h5")
+    assert_close(call(model), [found["arr_0"]])
+    loaded = keras.saving.load_model(folder / f"{name}.keras")
+    assert_close(call(loaded), [found["arr_0"]])
+    if model.switch is not None:
+        (log, variable), *_ = model.switch.logs().items()
+        assert found[log][-1] == pytest.approx(float(to_numpy(variable)), rel=1e-5)
+        assert_close(loaded.switch.logs()[log].value, variable.value)
+    train(loaded)  # training goes on here
+
+
+@pytest.mark.parametrize("name", ["plain"])
+def test_training_is_the_same_where_no_draws_are_made(name, folder):
+    """LTSC and accumulation, without a switch: TensorFlow's own step reaches the same weights."""
+    model = build_model(**COMPILE[name]())
+    model.load_weights(folder / f"{name}_start.weights.h5")
+    history = train(model)
+    found = arrays(folder / f"{name}.npz")
+    assert_close(call(model), [found["arr_0"]], 1e-4)
+    for log in ("loss", "main_loss", "temporal_loss", "overlap_loss"):
+        assert history[log] == pytest.approx(found[log].tolist(), rel=1e-4)
+
+
