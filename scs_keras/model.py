@@ -21,6 +21,13 @@ else:
         def over_replicas(self, losses):
             return losses
 
+        def train_step(self, state, data):
+            logs, state = super().train_step(state, data)
+            if self.switch is not None:  # its variables live in the state while JAX trains
+                values = dict(zip(map(id, self.non_trainable_variables), state[1]))
+                logs.update({name: values[id(variable)] for name, variable in self.switch.logs().items()})
+            return logs, state
+
 
 SUB_GOALS = ("spatial", "temporal")
 
@@ -348,12 +355,6 @@ class SCSModel(BackendStep, keras.Model):
         if not self.sub_losses and self.long_sequence is None:
             unused.append(self.trackers["main"])  # the same as `loss`
         return [metric for metric in super().metrics if not any(metric is each for each in unused)]
-
-    def get_metrics_result(self):
-        logs = super().get_metrics_result()
-        if self.switch is not None:
-            logs.update({name: ops.convert_to_tensor(value) for name, value in self.switch.logs().items()})
-        return logs
 
     def scs_variables(self):
         """Trainable variables of the semi-coupled layers: those whose gradients are clipped."""

@@ -86,6 +86,10 @@ class TensorFlowStep:
             outputs.append(tf.stop_gradient(earlier))
         return sums, self.new_outputs(clips, outputs), totals
 
+    def get_metrics_result(self):
+        logs = super().get_metrics_result()
+        return {**logs, **self.switch.logs()} if self.switch is not None else logs
+
     def over_replicas(self, losses):
         """The losses of the whole batch, so that every replica sets the same q."""
         if self.replicas == 1:
