@@ -1,5 +1,7 @@
 # Everything runs in .venv, made here from nothing but Python >= 3.11.
-PYTHON ?= $(shell command -v python3.13 python3.12 python3.11 python3 | head -n 1)
+# The first Python that is new enough and starts (a version manager's shim may not).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 SHELL := /bin/bash
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -8,8 +10,8 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 venv: .venv/ready
 
 .venv/ready: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "scs-keras needs Python 3.11 or newer; found $$($(PYTHON) --version). Type: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || \
+		{ echo "scs-keras needs Python 3.11 or newer; none was found. Type: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
