@@ -1,7 +1,6 @@
 """The command line: `scs-keras COMMAND --help`."""
 
 import argparse
-import importlib.util
 import os
 import sys
 
@@ -60,16 +59,6 @@ def parser():
     return main
 
 
-def check_backend():
-    """Exits with a clear message if Keras has no backend to run on."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if importlib.util.find_spec(backend) is None:
-        sys.exit(
-            f"scs-keras needs the backend {backend!r}, which is not installed. Allowed: tensorflow, jax. "
-            'Type: pip install "scs-keras[tensorflow]" (or [cpu], [cuda]).'
-        )
-
-
 def presets(arguments):
     from scs_keras import zoo
 
@@ -123,7 +112,6 @@ def main(argv=None):
     """Runs a command; errors of the user's are one message, not a traceback."""
     arguments = parser().parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    check_backend()
     try:
         globals()[arguments.command](arguments)
     except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:

@@ -106,4 +106,3 @@ def test_publish_needs_a_finished_training(tmp_path):
 def test_missing_backend_says_what_to_type():
     result = run("presets", KERAS_BACKEND="torch_that_is_not_there")
     assert result.returncode != 0 and 'pip install "scs-keras[tensorflow]"' in result.stderr
-    assert "Traceback" not in result.stderr
