@@ -7,6 +7,7 @@ from keras import ops
 
 from scs_keras.cell import SCSCell, check_stream
 from scs_keras.layer import swap_time_and_batch
+from scs_keras.network import check_sequence
 from scs_keras.switch import ASTSGD, ValidateSwitch, switch_scope
 
 if keras.backend.backend() == "tensorflow":
@@ -133,6 +134,7 @@ class SCSModel(BackendStep, keras.Model):
             batch, time, *frame = ops.shape(x)
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
+        check_sequence(x.shape)
         features, state_after = self.network.run(
             swap_time_and_batch(x), stream, states, training=bool(training)
         )

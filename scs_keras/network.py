@@ -88,6 +88,16 @@ def as_stages(structure):
     return tuple(stages)
 
 
+def check_sequence(shape):
+    """The shape of a sequence of images as a tuple; raises ValueError if it has not 5 axes."""
+    if len(shape) != 5:
+        raise ValueError(
+            "SCSNetwork takes sequences of images with 5 axes (batch, time, height, width, channels). "
+            f"Received: shape={tuple(shape)}. Add a channel axis with x[..., None]."
+        )
+    return tuple(shape)
+
+
 @keras.saving.register_keras_serializable("scs_keras")
 class SCSNetwork(keras.Layer):
     """A deep network of semi-coupled layers, one set of weights for the streams T, T1 and T2.
@@ -145,12 +155,7 @@ class SCSNetwork(keras.Layer):
             self.blocks.append((block, shortcut, stage.pool if first + size == stage.layers else None))
 
     def build(self, frames_shape, initial_states_shape=None):
-        if len(frames_shape) != 5:
-            raise ValueError(
-                "SCSNetwork takes sequences of images with 5 axes (batch, time, height, width, channels). "
-                f"Received: shape={tuple(frames_shape)}. Add a channel axis with x[..., None]."
-            )
-        shape = tuple(frames_shape)
+        shape = check_sequence(frames_shape)
         for block, shortcut, pool in self.blocks:
             if shortcut is not None:
                 shortcut.build(shape)
@@ -165,6 +170,7 @@ class SCSNetwork(keras.Layer):
         return tuple(size and (size + 1) // 2 for size in frame) if pool else tuple(frame)
 
     def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
+        check_sequence(frames.shape)
         outputs, state_after = self.run(
             swap_time_and_batch(frames), stream, initial_states, training=bool(training)
         )
