@@ -224,16 +224,6 @@ def main():
     arguments = parser.parse_args()
 
     study = Study(updates=arguments.updates)
-    runs = []
-    for seed in arguments.seeds:
-        for way in arguments.ways:
-            runs.append(measure(study, way, seed))
-            whole, clips = (runs[-1][key]["error_at_50"] for key in ("whole", "in_clips"))
-            print(
-                f"{way:15} seed {seed}: error at 50 frames {whole:5.2f} (in clips {clips:5.2f}), "
-                f"{runs[-1]['training_seconds']:.0f} s",
-                flush=True,
-            )
     middle = study.farthest / 2  # the median of the distances
     document = dict(
         command=shlex.join(["python", "benchmarks/star_rhombus.py", *sys.argv[1:]]),
@@ -247,14 +237,29 @@ def main():
         study=asdict(study),
         unit="frames",
         constant_guess=[abs(middle - distance) for distance in range(study.farthest + 1)],
-        runs=runs,
+        runs=[],
     )  # fmt: skip
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    path = arguments.output / "star_rhombus.json"
+    for seed in arguments.seeds:
+        for way in arguments.ways:
+            run = measure(study, way, seed)
+            whole, clips = (run[key]["error_at_50"] for key in ("whole", "in_clips"))
+            print(
+                f"{way:15} seed {seed}: error at 50 frames {whole:5.2f} (in clips {clips:5.2f}), "
+                f"{run['training_seconds']:.0f} s",
+                flush=True,
+            )
+            document["runs"].append(run)
+            write(document, arguments.output)  # after each: an interrupted study keeps what it has
+
+
+def write(document, folder):
+    """star_rhombus.json and star_rhombus.png, the former beside and renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "star_rhombus.json"
     beside = path.with_suffix(".json.part")
     beside.write_text(json.dumps(document, indent=1) + "\n")
     beside.replace(path)
-    draw(document, arguments.output / "star_rhombus.png")
+    draw(document, folder / "star_rhombus.png")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from scs_keras.operator import apply_operator, integer_tuple, output_size
+from scs_keras.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.rnn_support import install
 from scs_keras.switch import active_switch, serialize_shared, use_branch
 
@@ -172,7 +172,7 @@ class SCSCell(keras.Layer):
         bias = dict(regularizer=self.bias_regularizer, constraint=self.bias_constraint)
         bias_shape = (F,)
 
-        def add_bias(name, initializer):
+        def bias_weight(name, initializer):
             if not self.use_bias:
                 return None
             return self.add_weight(name=name, shape=bias_shape, initializer=fresh(initializer), **bias)
@@ -183,7 +183,7 @@ class SCSCell(keras.Layer):
             initializer=fresh(self.spatial_initializer or self.kernel_initializer),
             **kernel,
         )
-        self.spatial_bias = add_bias("spatial_bias", self.bias_initializer)
+        self.spatial_bias = bias_weight("spatial_bias", self.bias_initializer)
         self.temporal_kernel = self.add_weight(
             name="temporal_kernel",
             shape=(*k, channels, F),
@@ -197,7 +197,7 @@ class SCSCell(keras.Layer):
             regularizer=self.recurrent_regularizer,
             constraint=self.recurrent_constraint,
         )
-        self.temporal_bias = add_bias("temporal_bias", self.gate_bias_initializer or self.bias_initializer)
+        self.temporal_bias = bias_weight("temporal_bias", self.gate_bias_initializer or self.bias_initializer)
         self.frame_size = self.output_frame(inputs_shape[1:-1])
         self.built = True
 
@@ -211,12 +211,12 @@ class SCSCell(keras.Layer):
     def h_s(self, u):
         """Spatial branch without its state: Conv(u; psi_s) (Eq. 4)."""
         s = apply_operator(u, self.spatial_kernel, self.strides, self.padding)
-        return s + ops.cast(self.spatial_bias, s.dtype) if self.use_bias else s
+        return add_bias(s, ops.cast(self.spatial_bias, s.dtype)) if self.use_bias else s
 
     def h_t_input(self, u):
         """The half of Eq. 5 over the input, bias included."""
         c = apply_operator(u, self.temporal_kernel, self.strides, self.padding)
-        return c + ops.cast(self.temporal_bias, c.dtype) if self.use_bias else c
+        return add_bias(c, ops.cast(self.temporal_bias, c.dtype)) if self.use_bias else c
 
     def h_t_recurrent(self, gate):
         """The half of Eq. 5 over the previous gate."""

@@ -26,6 +26,20 @@ def apply_operator(inputs, kernel, strides=1, padding="same"):
     return ops.conv(inputs, kernel, strides=strides, padding=padding, data_format="channels_last")
 
 
+@ops.custom_gradient
+def add_bias(values, bias):
+    """values (..., F) + bias (F,). The gradient of the bias is a product with ones: several times faster than the
+    sum over all other axes that a backend would make of it."""
+
+    def gradient(*arguments, upstream=None):
+        upstream = arguments[0] if upstream is None else upstream
+        flat = ops.reshape(upstream, (-1, upstream.shape[-1]))
+        ones = ops.ones((1, ops.shape(flat)[0]), dtype=flat.dtype)
+        return upstream, ops.matmul(ones, flat)[0]
+
+    return values + bias, gradient
+
+
 def output_size(size, kernel_size, strides, padding):
     """Output length along one axis; `size` may be None, an integer or a scalar tensor."""
     if size is None:

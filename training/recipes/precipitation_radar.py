@@ -39,12 +39,12 @@ class Recipe:
     """
 
     preset: str = "scs_precipitation_advection_small_radar"
-    steps: int = 1500
+    steps: int = 1200
     batch_size: int = 8
     crop: int = 80
     border: int = 12
-    candidates: int = 4
-    dry_share: float = 0.05
+    candidates: int = 2
+    dry_share: float = 0.1
     learning_rate: float = 5e-4
     weight_decay: float = 1e-4
     warmup: int = 100

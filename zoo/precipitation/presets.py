@@ -99,7 +99,7 @@ PRESETS = (
         name="scs_precipitation_advection_small_radar",
         summary="SCS on top of advection: flow moves the rain, the decoder adds growth and decay",
         paper_row="none: beyond the paper",
-        arguments=dict(network="scs", arguments=_ADVECTION_SCS, patch=4, advection=True, exceedance=0.02),
+        arguments=dict(network="scs", arguments=_ADVECTION_SCS, patch=4, advection=True, exceedance=0.01),
         **_LENGTHS,
     ),
 )
