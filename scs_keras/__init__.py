@@ -14,7 +14,8 @@ from scs_keras.layer import SCS2D
 from scs_keras.long_sequence import LTSC
 from scs_keras.model import SCSModel
 from scs_keras.network import SCSNetwork, Stage
-from scs_keras.switch import ASTSGD, STSGD, SwitchCallback
+from scs_keras.switch import ASTSGD, STSGD
+from scs_keras.switch_callbacks import SwitchCallback
 
 __all__ = [
     "ASTSGD", "LTSC", "SCS2D", "SCSCell", "SCSModel", "SCSNetwork", "STSGD", "Stage", "SwitchCallback",

@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
+from scs_keras.arguments import as_gate, axes_of, check_channels, is_integer, is_number
 from scs_keras.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.rnn_support import install
-from scs_keras.switch import active_switch, serialize_shared, use_branch
+from scs_keras.switch import active_switch, check_switch, serialize_shared, use_branch
 
 STREAMS = ("main", "spatial", "temporal")
 
@@ -59,24 +60,27 @@ class SCSCell(keras.Layer):
         kernel_regularizer, recurrent_regularizer, bias_regularizer: optional penalties.
         kernel_constraint, recurrent_constraint, bias_constraint: optional constraints.
         stream: "main", "spatial" (ignores its state and hands it on) or "temporal".
-        switch: an `STSGD` or `ASTSGD`, or None; acts in the main stream while training.
-        initial_gate: the gate before the first step; 0.5 is the paper's c_0 = 0, 0.0 the reference code's.
+        switch: an `STSGD` or `ASTSGD`, or None; acts in the main stream while training. Under plain
+            `keras.layers.RNN` there is one draw per layer and call (in `SCS2D` one per time step).
+        initial_gate: the gate before the first step, in [0, 1]; 0.5 is the paper's c_0 = 0, 0.0 the
+            reference code's.
 
     Weights, in this order, with k the kernel size and C the input channels:
         `spatial_kernel` (*k, C, F), `spatial_bias` (F,), `temporal_kernel` (*k, C, F),
         `recurrent_kernel` (*k, F, F), `temporal_bias` (F,).
 
     Call arguments:
-        inputs: u_t, (batch, *frame, C), floating point.
-        states: the gate, (batch, *output frame, F), or a list of it.
+        inputs: u_t, (batch, *frame, C), floating point; integers are cast.
+        states: the gate, (batch, *output frame, F), or a list of it; axes of size 1 are repeated.
         training: whether the switch acts.
 
     Returns:
         `(output, [gate])`, both (batch, *output frame, F).
 
     Raises:
-        ValueError: on a wrong rank, an even or non-positive kernel size, a wrong number of input
-            axes or an input without a known channel size.
+        ValueError: on an argument outside these ranges, an even kernel size, a wrong number of input
+            axes, an input without a known channel size or with another than the cell was built for, a
+            frame smaller than the kernel with "valid" padding, or a state of another shape.
 
     References:
         Pang et al., "Complex Sequential Understanding through the Awareness of Spatial and Temporal
@@ -116,11 +120,16 @@ class SCSCell(keras.Layer):
                 "`rank` must be 0 (vectors), 1, 2 or 3 (axes of a convolution). "
                 f"Received: rank={rank!r}. For images: rank=2."
             )
-        if not isinstance(filters, int) or filters < 1:
+        if not is_integer(filters) or filters < 1:
             raise ValueError(f"`filters` must be a positive integer. Received: filters={filters!r}.")
         if padding not in ("same", "valid"):
             raise ValueError(f"`padding` must be 'same' or 'valid'. Received: padding={padding!r}.")
-        self.filters = filters
+        if not is_number(initial_gate) or not 0 <= initial_gate <= 1:
+            raise ValueError(
+                "`initial_gate` is a value of the sigmoid and must lie in [0, 1]. "
+                f"Received: initial_gate={initial_gate!r}. For example: initial_gate=0.5."
+            )
+        self.filters = int(filters)
         self.rank = rank
         self.kernel_size = integer_tuple(kernel_size, rank, "kernel_size")
         if any(size % 2 == 0 for size in self.kernel_size):
@@ -145,21 +154,16 @@ class SCSCell(keras.Layer):
         self.recurrent_constraint = keras.constraints.get(recurrent_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.stream = check_stream(stream)
-        self.switch = switch
-        self.initial_gate = initial_gate
-        self.state_size = filters
-        self.output_size = filters
+        self.switch = check_switch(switch)
+        self.initial_gate = float(initial_gate)
+        self.state_size = self.filters
+        self.output_size = self.filters
+        self.channels = None  # of the input, once built
         self.frame_size = (None,) * rank
         self.draw = None  # branch scales drawn before a loop over time
 
     def build(self, inputs_shape, states_shape=None):
-        if len(inputs_shape) != self.rank + 2:
-            axes = ", ".join(["batch", *("height", "width", "depth")[: self.rank], "channels"])
-            raise ValueError(
-                f"An SCSCell of rank {self.rank} takes one frame with {self.rank + 2} axes ({axes}); "
-                f"a sequence goes through keras.layers.RNN(SCSCell(...)) or SCS2D. "
-                f"Received: shape={tuple(inputs_shape)}."
-            )
+        self.check_frame(inputs_shape)
         channels = inputs_shape[-1]
         if channels is None:
             raise ValueError(
@@ -199,7 +203,20 @@ class SCSCell(keras.Layer):
         )
         self.temporal_bias = bias_weight("temporal_bias", self.gate_bias_initializer or self.bias_initializer)
         self.frame_size = self.output_frame(inputs_shape[1:-1])
+        self.channels = channels
         self.built = True
+
+    def check_frame(self, shape):
+        """Raises ValueError if the shape of one frame has the wrong number of axes or channels."""
+        if len(shape) != self.rank + 2:
+            frame, sequence = axes_of(self.rank)
+            raise ValueError(
+                f"An SCSCell of rank {self.rank} takes one frame with {self.rank + 2} axes {frame}; a sequence "
+                "goes through keras.layers.RNN(SCSCell(...)) or SCS2D, and inside RNN it needs "
+                f"{self.rank + 3} axes {sequence}. Received: a frame of shape={tuple(shape)}. "
+                "Add a channel axis to the sequence with x[..., None], or a time axis with x[:, None]."
+            )
+        check_channels(tuple(shape), "SCSCell", self.channels)
 
     def output_frame(self, frame):
         """Size of the output frame for an input frame's size (integers, None or scalar tensors)."""
@@ -223,7 +240,11 @@ class SCSCell(keras.Layer):
         return apply_operator(gate, self.recurrent_kernel)
 
     def call(self, inputs, states, training=False):
+        self.check_frame(inputs.shape)
+        inputs = ops.cast(inputs, self.compute_dtype)
+        size = self.output_frame(ops.shape(inputs)[1:-1])
         gate = states[0] if isinstance(states, (list, tuple)) else states
+        gate = as_gate(gate, (ops.shape(inputs)[0], *size, self.filters))
         if self.stream == "spatial":
             return self.activation(self.h_s(inputs)), [gate]  # Eq. 9
         u_s = u_t = inputs
@@ -245,6 +266,7 @@ class SCSCell(keras.Layer):
         return [ops.full(shape, self.initial_gate, dtype=self.compute_dtype)]
 
     def compute_output_shape(self, inputs_shape, states_shape=None):
+        self.check_frame(inputs_shape)
         shape = (inputs_shape[0], *self.output_frame(inputs_shape[1:-1]), self.filters)
         return shape, [shape]
 

@@ -5,12 +5,48 @@ are (batch, time, height, width, channels); only the batch size may be unknown. 
 float32, [dx, dy] in pixels per frame, dx to the right and dy downwards.
 """
 
+import keras
 import numpy as np
 from keras import backend, ops
 
 from scs_keras.flow import lucas_kanade, positions, sample
 
-__all__ = ["frame_difference", "optical_flow", "mean_flow", "displacements", "warp", "advect"]
+__all__ = [
+    "frame_difference", "next_frame_difference", "next_frame_flow", "optical_flow", "mean_flow", "displacements",
+    "warp", "advect",
+]  # fmt: skip
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+def next_frame_difference(x, y):
+    """Goal of an `SCSModel` whose main target y is the frame after each frame of x: how that one will change.
+
+    Where y follows x as a whole, as in a forecast, the change is
+    `frame_difference(ops.concatenate([x[:, -1:], y], axis=1))`.
+
+    Args:
+        x, y: (batch, time, height, width, channels); y[:, t] comes after x[:, t].
+
+    Returns:
+        (batch, time, height, width, channels), y - x.
+    """
+    x, y = _as_pairs(x, y)
+    return y - x
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+def next_frame_flow(x, y):
+    """Goal of an `SCSModel` whose main target y is the frame after each frame of x: how what is seen will move.
+
+    Args:
+        x, y: as in `next_frame_difference`.
+
+    Returns:
+        (batch, time, height, width, 2), float32: the `optical_flow` from x[:, t] to y[:, t], pixels per frame.
+    """
+    x, y = _as_pairs(x, y)
+    pairs = ops.reshape(ops.stack([x, y], axis=2), (-1, 2, *x.shape[2:]))
+    return ops.reshape(optical_flow(pairs), (-1, *x.shape[1:4], 2))
 
 
 def frame_difference(frames):
@@ -189,6 +225,17 @@ def _as_frames(frames, least):
     if shape[1] < least:
         raise ValueError(f"At least {least} frames are needed to see a motion. Received {shape[1]} in shape {shape}.")
     return frames
+
+
+def _as_pairs(x, y):
+    x, y = _as_frames(x, least=1), _as_frames(y, least=1)
+    if x.shape[1:] != y.shape[1:]:
+        raise ValueError(
+            "A next-frame goal needs a next frame y[:, t] for each frame x[:, t], both of the same shape. "
+            f"Received shapes x={tuple(x.shape)} and y={tuple(y.shape)}. Where y follows x as a whole, use "
+            "frame_difference or optical_flow on ops.concatenate([x[:, -1:], y], axis=1)."
+        )
+    return x, ops.cast(y, x.dtype)
 
 
 def _as_flow(flow, height, width):

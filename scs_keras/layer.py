@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.arguments import as_gate, check_sequence
 from scs_keras.cell import SCSCell, check_stream
 from scs_keras.normalization import BranchNormalization, check_normalization
 from scs_keras.recurrence import hold_last, iterate
@@ -42,10 +43,10 @@ class SCS2D(keras.Layer):
         **kwargs: all other arguments of `SCSCell`, except `stream`, and of `keras.Layer`.
 
     Call arguments:
-        sequence: (batch, time, height, width, channels), floating point.
+        sequence: (batch, time, height, width, channels), floating point; integers are cast.
         stream: "main", "spatial" or "temporal".
-        initial_state: gate (batch, out height, out width, filters), or a list of it; None starts
-            from `initial_gate`.
+        initial_state: gate (batch, out height, out width, filters), or a list of it, axes of size 1 are
+            repeated; None starts from `initial_gate`.
         mask: boolean (batch, time); masked steps leave the gate as it was and repeat the last output.
         training: whether the switch acts and batch normalisation uses the batch.
 
@@ -54,7 +55,7 @@ class SCS2D(keras.Layer):
         filters), followed by the gate if `return_state`.
 
     Raises:
-        ValueError: as `SCSCell`; also if the input is not a sequence of images.
+        ValueError: as `SCSCell`; also if the input is not a sequence of images, at least one.
     """
 
     CELL_ARGUMENTS = (
@@ -90,13 +91,7 @@ class SCS2D(keras.Layer):
         self.gate = None
 
     def build(self, sequence_shape, initial_state_shape=None):
-        if len(sequence_shape) != 5:
-            raise ValueError(
-                "SCS2D takes sequences of images with 5 axes (batch, time, height, width, channels). "
-                f"Received: shape={tuple(sequence_shape)}. Add a channel axis with x[..., None], or a "
-                "time axis with x[:, None]."
-            )
-        batch, _, *frame = sequence_shape
+        batch, _, *frame = check_sequence(sequence_shape, "SCS2D")
         self.cell.build((batch, *frame))
         if self.normalization:
             self.s_norm = BranchNormalization(self.normalization, ("main", "spatial"), dtype=self.dtype_policy)
@@ -119,6 +114,7 @@ class SCS2D(keras.Layer):
         self.built = True
 
     def call(self, sequence, stream="main", initial_state=None, mask=None, training=None):
+        check_sequence(sequence.shape, "SCS2D", self.cell.channels)
         gate = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
         if gate is None and self.stateful:
             gate = ops.convert_to_tensor(self.gate, dtype=self.compute_dtype)
@@ -139,7 +135,9 @@ class SCS2D(keras.Layer):
         """
         check_stream(stream)
         cell = self.cell
-        gate = self.initial_gate(sequence[0]) if gate is None else gate
+        sequence = ops.cast(sequence, self.compute_dtype)
+        shape = self.gate_shape(ops.shape(sequence)[1:])
+        gate = self.first_gate(shape) if gate is None else as_gate(gate, shape)
         u_s = u_t = sequence
         switch = active_switch(cell.switch, training) if stream == "main" else None
         if switch is not None:
@@ -190,8 +188,13 @@ class SCS2D(keras.Layer):
 
     def initial_gate(self, frame):
         """The gate before the first step, for a frame (batch, height, width, channels)."""
-        size = self.cell.output_frame(ops.shape(frame)[1:-1])
-        shape = (ops.shape(frame)[0], *size, self.cell.filters)
+        return self.first_gate(self.gate_shape(ops.shape(frame)))
+
+    def gate_shape(self, frame_shape):
+        batch, *size, _ = frame_shape
+        return (batch, *self.cell.output_frame(size), self.cell.filters)
+
+    def first_gate(self, shape):
         return ops.full(shape, self.cell.initial_gate, dtype=self.compute_dtype)
 
     def step(self, frame, gate, stream="main"):
@@ -205,7 +208,7 @@ class SCS2D(keras.Layer):
             self.gate.assign(ops.full(self.gate.shape, self.cell.initial_gate, dtype=self.gate.dtype))
 
     def compute_output_shape(self, sequence_shape, initial_state_shape=None):
-        batch, time, *frame = sequence_shape
+        batch, time, *frame = check_sequence(sequence_shape, "SCS2D", self.cell.channels)
         state = (batch, *self.cell.output_frame(frame[:-1]), self.cell.filters)
         outputs = (batch, time, *state[1:]) if self.return_sequences else state
         return (outputs, state) if self.return_state else outputs

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from scs_keras.arguments import is_integer, is_number
+
 CARRIES = ("end", "aligned", "none")
 
 
@@ -49,23 +51,26 @@ class LTSC:
     """
 
     def __init__(self, length, overlap=0.25, overlap_weight=1.0, carry="end"):
-        if not isinstance(length, int) or length < 2:
+        if not is_integer(length) or length < 2:
             raise ValueError(
                 "`length`, the frames of a clip, must be an integer of at least 2. "
                 f"Received: length={length!r}. For example: LTSC(length=10)."
             )
-        if not isinstance(overlap, (int, float)) or not 0 < overlap < 1:
+        if not is_number(overlap) or not 0 < overlap < 1:
             raise ValueError(
                 "`overlap`, the fraction of a clip that its neighbour shares, must lie between 0 and 1, "
                 f"both excluded (Eq. 22). Received: overlap={overlap!r}. For example: overlap=0.25."
             )
-        if not overlap_weight >= 0:
-            raise ValueError(f"`overlap_weight` must not be negative. Received: {overlap_weight!r}.")
+        if not is_number(overlap_weight) or not overlap_weight >= 0:
+            raise ValueError(
+                "`overlap_weight` must not be negative. "
+                f"Received: overlap_weight={overlap_weight!r}. For example: overlap_weight=1.0."
+            )
         if carry not in CARRIES:
             raise ValueError(f"`carry` must be one of {CARRIES}. Received: carry={carry!r}.")
-        self.length = length
-        self.overlap = overlap
-        self.overlap_weight = overlap_weight
+        self.length = int(length)
+        self.overlap = float(overlap)
+        self.overlap_weight = float(overlap_weight)
         self.carry = carry
 
     @property

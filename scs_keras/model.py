@@ -5,49 +5,17 @@ import functools
 import keras
 from keras import ops
 
+from scs_keras.arguments import check_sequence
 from scs_keras.cell import SCSCell, check_stream
+from scs_keras.compile_arguments import SUB_GOALS, as_loss, check_compile_arguments, check_losses, one_switch
 from scs_keras.layer import swap_time_and_batch
-from scs_keras.network import check_sequence
-from scs_keras.switch import ASTSGD, ValidateSwitch, switch_scope
+from scs_keras.switch import switch_scope
+from scs_keras.switch_callbacks import ValidateSwitch
 
 if keras.backend.backend() == "tensorflow":
     from scs_keras.tensorflow_step import TensorFlowStep as BackendStep
 else:
-
-    class BackendStep:
-        """Keras's own training step; the loss below does the rest."""
-
-        replicas = 1
-
-        def over_replicas(self, losses):
-            return losses
-
-        def train_step(self, state, data):
-            logs, state = super().train_step(state, data)
-            if self.switch is not None:  # its variables live in the state while JAX trains
-                values = dict(zip(map(id, self.non_trainable_variables), state[1]))
-                logs.update({name: values[id(variable)] for name, variable in self.switch.logs().items()})
-            return logs, state
-
-
-SUB_GOALS = ("spatial", "temporal")
-
-
-class FunctionLoss(keras.losses.Loss):
-    """A loss function such as `keras.losses.mean_squared_error` as a Loss."""
-
-    def __init__(self, function):
-        super().__init__(name=getattr(function, "__name__", "loss"))
-        self.function = function
-
-    def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred)
-
-
-def as_loss(loss):
-    """A Keras loss from its name, config, function or object; None stays None."""
-    loss = keras.losses.get(loss)
-    return loss if loss is None or isinstance(loss, keras.losses.Loss) else FunctionLoss(loss)
+    from scs_keras.keras_step import KerasStep as BackendStep
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -57,14 +25,14 @@ class SCSModel(BackendStep, keras.Model):
         frames -> backbone (each frame) -> network (main, spatial or temporal stream) -> head
 
     Args:
-        network: an `SCSNetwork`, or a layer with its call signature.
+        network: an `SCSNetwork`, or a layer with its call signature and its `run`.
         head: layer from the network's features (batch, time, height, width, channels) to the outputs
             (batch, time, ...) of the main goal.
         spatial_head, temporal_head: heads of the sub-goals; None shares `head`.
         backbone: layer or model from images (batch, height, width, channels) to feature maps, or None.
-        spatial_goal, temporal_goal: functions `goal(x, y) -> target` of the inputs and the main target,
-            for example from `scs_keras.goals`; None takes the main target. A goal must be registered
-            with Keras for the model to be saved.
+        spatial_goal, temporal_goal: functions `goal(x, y) -> target` of the inputs and the main target, for
+            example `scs_keras.goals.next_frame_difference` or `next_frame_flow`; None takes the main target.
+            A goal of your own must be registered with Keras for the model to be saved.
         average: whether the outputs are averaged over time: one target a sequence, not one a frame.
 
     Call arguments:
@@ -73,6 +41,9 @@ class SCSModel(BackendStep, keras.Model):
         initial_states: list of gates, or None.
         training: see `SCSNetwork`.
         return_states: whether the gates after step `state_index` are returned too.
+
+    Raises:
+        ValueError: if `network` has no `run`; as `SCSNetwork`.
     """
 
     def __init__(
@@ -88,6 +59,12 @@ class SCSModel(BackendStep, keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if not callable(getattr(network, "run", None)):
+            raise ValueError(
+                "`network` must be an SCSNetwork, or a layer with its call signature and its "
+                "`run(frames, stream, states, training)`. "
+                f"Received: {network!r}. For example: SCSModel(SCSNetwork([64, 32]), head)."
+            )
         self.network = network
         self.head = head
         self.sub_heads = {"spatial": spatial_head, "temporal": temporal_head}
@@ -104,6 +81,7 @@ class SCSModel(BackendStep, keras.Model):
         self.long_sequence = None
         self.accumulate_steps = 1
         self.clip = None
+        self._compile_arguments = None
 
     # Forward ------------------------------------------------------------------------------------
 
@@ -134,7 +112,7 @@ class SCSModel(BackendStep, keras.Model):
             batch, time, *frame = ops.shape(x)
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
-        check_sequence(x.shape)
+        check_sequence(x.shape, type(self.network).__name__)
         features, state_after = self.network.run(
             swap_time_and_batch(x), stream, states, training=bool(training)
         )
@@ -163,7 +141,7 @@ class SCSModel(BackendStep, keras.Model):
             optimizer: Keras optimizer.
             loss: of the main goal (L_g).
             spatial_loss, temporal_loss: of the sub-goals (L_s, L_t); None leaves the goal out.
-            switch: `STSGD`, `ASTSGD` or None.
+            switch: `STSGD`, `ASTSGD` or None; None takes the one of the model's layers, if they have one.
             long_sequence: an `LTSC`, or None: back-propagation through the whole sequence.
             accumulate_steps: batches whose gradients are averaged before one optimiser step.
             clip: gradients of the SCS layers are clipped to [-clip, clip] after accumulation (Sec. 5.9);
@@ -172,39 +150,17 @@ class SCSModel(BackendStep, keras.Model):
             loss_weights: dict with weights for "main", "spatial" and "temporal", 1 where missing.
 
         Raises:
-            ValueError: if a goal or head has no loss, ASTSGD no spatial loss, or an argument is out of range.
+            ValueError: if a goal or head has no loss, ASTSGD no spatial loss, there is more than one switch, or
+                an argument is of another kind or out of range.
         """
-        if loss is None:
-            raise ValueError(
-                "The model has no loss for its main goal. Received: loss=None. For example: compile(loss='mse')."
-            )
         losses = {"spatial": as_loss(spatial_loss), "temporal": as_loss(temporal_loss)}
-        for name, loss_of_goal in losses.items():
-            if loss_of_goal is None and (self.goals[name] is not None or self.sub_heads[name] is not None):
-                raise ValueError(
-                    f"The model has a {name} goal but no loss for it. Received: {name}_loss=None. "
-                    f"Give compile({name}_loss='mse'), or build the model without {name}_goal and {name}_head."
-                )
-        if isinstance(switch, ASTSGD) and losses["spatial"] is None:
-            raise ValueError(
-                "ASTSGD sets q from the spatial loss L_s (Eq. 20), but there is none. Received: "
-                "spatial_loss=None. Give compile(spatial_loss=...) or use STSGD."
-            )
-        if not isinstance(accumulate_steps, int) or accumulate_steps < 1:
-            raise ValueError(
-                f"`accumulate_steps` must be a positive integer. Received: accumulate_steps={accumulate_steps!r}."
-            )
-        if clip is not None and not clip > 0:
-            raise ValueError(f"`clip` must be positive or None. Received: clip={clip!r}.")
-        unknown = set(loss_weights or {}) - {"main", *SUB_GOALS}
-        if unknown:
-            raise ValueError(
-                f"`loss_weights` may name 'main', 'spatial' and 'temporal'. Received: {sorted(unknown)}."
-            )
+        shared_switch = one_switch(switch, self.scs_cells())
+        check_losses(self, loss, losses, shared_switch)
+        check_compile_arguments(long_sequence, accumulate_steps, clip, loss_weights)
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self.main_loss = as_loss(loss)
         self.sub_losses = {name: each for name, each in losses.items() if each is not None}
-        self._set_layer("switch", switch)
+        self._set_layer("switch", shared_switch)
         self.long_sequence = long_sequence
         self.accumulate_steps = accumulate_steps
         self.clip = clip
@@ -214,13 +170,6 @@ class SCSModel(BackendStep, keras.Model):
             accumulate_steps=accumulate_steps, clip=clip, loss_weights=loss_weights,
         )  # fmt: skip
         self.configure_backend()
-
-    def configure_backend(self):
-        """JAX trains with Keras's own step, so the optimiser accumulates and clips."""
-        if keras.backend.backend() != "tensorflow":
-            self.optimizer.clipvalue = self.clip
-            if self.accumulate_steps > 1:
-                self.optimizer.gradient_accumulation_steps = self.accumulate_steps
 
     def _set_layer(self, name, layer):
         """Sets a sub-layer, also on a model that is built, where Keras forbids new ones."""
@@ -349,6 +298,13 @@ class SCSModel(BackendStep, keras.Model):
             callbacks = [*keras.tree.flatten(callbacks or []), ValidateSwitch()]
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *args, **kwargs):
+        logs = super().train_on_batch(*args, **kwargs)
+        if self.switch is not None:
+            self.switch.validate()
+        return logs
+
     @property
     def metrics(self):
         unused = [self.trackers[name] for name in SUB_GOALS if name not in self.sub_losses]
@@ -358,15 +314,18 @@ class SCSModel(BackendStep, keras.Model):
             unused.append(self.trackers["main"])  # the same as `loss`
         return [metric for metric in super().metrics if not any(metric is each for each in unused)]
 
+    def scs_cells(self):
+        """The semi-coupled layers' cells, of all parts of the model."""
+        return [layer for layer in self._flatten_layers() if isinstance(layer, SCSCell)]
+
     def scs_variables(self):
         """Trainable variables of the semi-coupled layers: those whose gradients are clipped."""
-        cells = [layer for layer in self._flatten_layers() if isinstance(layer, SCSCell)]
-        return [variable for cell in cells for variable in cell.trainable_variables]
+        return [variable for cell in self.scs_cells() for variable in cell.trainable_variables]
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        if config is None:
-            return None
+        if not config or self._compile_arguments is None:
+            return config
         serialize = keras.saving.serialize_keras_object
         return {**config, **{name: serialize(value) for name, value in self._compile_arguments.items()}}
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import keras
 from keras import ops
 
+from scs_keras.arguments import check_sequence, is_integer
 from scs_keras.cell import check_stream
 from scs_keras.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.normalization import BranchNormalization
@@ -66,10 +67,15 @@ def as_stages(structure):
                 f"[64, 32], or a list of Stage(...). Received: {structure!r}."
             )
         return VARIANTS[structure]
+    if not isinstance(structure, (list, tuple)):
+        raise ValueError(
+            "A network is a variant's name, a list of filters or a list of stages. "
+            f"Received: {structure!r}. For example: [64, 32]."
+        )
     stages = []
     for item in structure:
-        if isinstance(item, int):
-            item = Stage(item)
+        if is_integer(item):
+            item = Stage(int(item))
         elif isinstance(item, dict):
             item = Stage(**item)
         if not isinstance(item, Stage):
@@ -88,16 +94,6 @@ def as_stages(structure):
     return tuple(stages)
 
 
-def check_sequence(shape):
-    """The shape of a sequence of images as a tuple; raises ValueError if it has not 5 axes."""
-    if len(shape) != 5:
-        raise ValueError(
-            "SCSNetwork takes sequences of images with 5 axes (batch, time, height, width, channels). "
-            f"Received: shape={tuple(shape)}. Add a channel axis with x[..., None]."
-        )
-    return tuple(shape)
-
-
 @keras.saving.register_keras_serializable("scs_keras")
 class SCSNetwork(keras.Layer):
     """A deep network of semi-coupled layers, one set of weights for the streams T, T1 and T2.
@@ -111,7 +107,7 @@ class SCSNetwork(keras.Layer):
             `kernel_initializer`, `initial_gate`, `unroll`, ...; `name` and `dtype` are the network's.
 
     Call arguments:
-        frames: (batch, time, height, width, channels), floating point.
+        frames: (batch, time, height, width, channels), floating point; integers are cast.
         stream: "main", "spatial" or "temporal".
         initial_states: list with a gate for each layer, or None: the layers' initial gate.
         training: whether the switch acts and batch normalisation uses the batch.
@@ -120,6 +116,10 @@ class SCSNetwork(keras.Layer):
     Returns:
         u^n, (batch, time, out height, out width, filters of the last stage); with `return_states` also
         the list of final gates.
+
+    Raises:
+        ValueError: as `SCS2D`; also if the structure is none of these, or `initial_states` has another
+            number of gates than the network layers.
     """
 
     def __init__(self, structure, name=None, dtype=None, trainable=True, **layer_arguments):
@@ -155,7 +155,7 @@ class SCSNetwork(keras.Layer):
             self.blocks.append((block, shortcut, stage.pool if first + size == stage.layers else None))
 
     def build(self, frames_shape, initial_states_shape=None):
-        shape = check_sequence(frames_shape)
+        shape = check_sequence(frames_shape, "SCSNetwork")
         for block, shortcut, pool in self.blocks:
             if shortcut is not None:
                 shortcut.build(shape)
@@ -170,12 +170,17 @@ class SCSNetwork(keras.Layer):
         return tuple(size and (size + 1) // 2 for size in frame) if pool else tuple(frame)
 
     def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
-        check_sequence(frames.shape)
+        check_sequence(frames.shape, "SCSNetwork", self.channels)
         outputs, state_after = self.run(
             swap_time_and_batch(frames), stream, initial_states, training=bool(training)
         )
         outputs = swap_time_and_batch(outputs)
         return (outputs, state_after(-1)) if return_states else outputs
+
+    @property
+    def channels(self):
+        """Number of input channels; None if the network is not built."""
+        return self.scs_layers[0].cell.channels
 
     def run(self, frames, stream="main", states=None, training=False):
         """The network on a time-major sequence (time, batch, height, width, channels).
@@ -184,7 +189,15 @@ class SCSNetwork(keras.Layer):
             The outputs (time, batch, ...) and a function from a step's index to the list of gates after it.
         """
         check_stream(stream)
+        time, batch, *frame = frames.shape
+        check_sequence((batch, time, *frame), "SCSNetwork", self.channels)
         states = [None] * len(self.scs_layers) if states is None else list(states)
+        if len(states) != len(self.scs_layers):
+            raise ValueError(
+                f"The initial states of this SCSNetwork are {len(self.scs_layers)} gates, one for each layer. "
+                f"Received: {len(states)}. Take them from `initial_states(batch_size, height, width)`, or from "
+                "a call with return_states=True."
+            )
         u, gates_after = ops.cast(frames, self.compute_dtype), []
         for block, shortcut, pool in self.blocks:
             line = u
@@ -224,7 +237,7 @@ class SCSNetwork(keras.Layer):
     def compute_output_spec(self, frames, stream="main", initial_states=None, training=None, return_states=False):
         if not self.built:
             self.build(frames.shape)
-        batch, time, *frame = frames.shape[:-1]
+        batch, time, *frame = check_sequence(frames.shape, "SCSNetwork", self.channels)[:-1]
         states = [
             keras.KerasTensor(gate, dtype=self.compute_dtype) for gate in self._state_shapes(batch, *frame)
         ]

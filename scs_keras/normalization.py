@@ -37,7 +37,8 @@ class BranchNormalization(keras.Layer):
     def build(self, shape):
         channels = shape[-1]
         if self.kind == "group":
-            self.group = keras.layers.GroupNormalization(math.gcd(8, channels), epsilon=self.epsilon, dtype=self.dtype_policy)
+            groups = math.gcd(8, channels)
+            self.group = keras.layers.GroupNormalization(groups, epsilon=self.epsilon, dtype=self.dtype_policy)
             self.group.build((None, *shape[-3:]))
         else:
             self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from scs_keras.arguments import is_integer
+
 
 def integer_tuple(value, rank, name):
     """`value` as a tuple of `rank` positive integers.
@@ -10,12 +12,12 @@ def integer_tuple(value, rank, name):
         ValueError: if it is neither a positive integer nor a sequence of `rank` of them.
     """
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
-    if len(values) != rank or not all(isinstance(v, int) and v > 0 for v in values):
+    if len(values) != rank or not all(is_integer(v) and v > 0 for v in values):
         raise ValueError(
             f"`{name}` must be a positive integer or a tuple of {rank} positive integers "
             f"for rank {rank}. Received: {name}={value!r}. For example: {name}={(3,) * rank}."
         )
-    return values
+    return tuple(int(v) for v in values)
 
 
 def apply_operator(inputs, kernel, strides=1, padding="same"):
@@ -41,9 +43,19 @@ def add_bias(values, bias):
 
 
 def output_size(size, kernel_size, strides, padding):
-    """Output length along one axis; `size` may be None, an integer or a scalar tensor."""
+    """Output length along one axis; `size` may be None, an integer or a scalar tensor.
+
+    Raises:
+        ValueError: if the padding is "valid" and the kernel is known not to fit in.
+    """
     if size is None:
         return None
     if padding == "same":
         return (size + strides - 1) // strides
+    if isinstance(size, int) and size < kernel_size:
+        raise ValueError(
+            "With padding='valid' a frame must be at least as large as the kernel. "
+            f"Received: {size} pixels along an axis where the kernel has {kernel_size}. Use padding='same', "
+            "a smaller kernel_size or larger frames."
+        )
     return (size - kernel_size) // strides + 1

@@ -15,6 +15,8 @@ import keras
 from keras import ops, tree
 from keras.layers import RNN, StackedRNNCells
 
+from scs_keras.arguments import as_gate, check_sequence
+
 
 def scs_cells(cell):
     """The SCSCells in a cell or in stacked cells; empty unless all of them are."""
@@ -34,7 +36,7 @@ def output_shapes(cells, shape):
 
 
 def rnn_compute_output_shape(self, cells, sequences_shape, initial_state_shape=None):
-    batch, length, *frame = sequences_shape
+    batch, length, *frame = check_sequence(sequences_shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
     states = output_shapes(cells, (batch, *frame))
     output = (batch, length, *states[-1][1:]) if self.return_sequences else states[-1]
     return (output, *states) if self.return_state else output
@@ -49,17 +51,25 @@ def rnn_reset_state(self, cells):
 def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
     from scs_keras.switch import active_switch
 
-    frame, static = ops.shape(sequences)[2:-1], sequences.shape[2:-1]
-    states = []
+    check_sequence(sequences.shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
+    gates, states = tree.flatten(initial_state), []
+    if len(gates) != len(cells):
+        raise ValueError(
+            "RNN needs one initial state for each SCSCell. "
+            f"Received: {len(gates)} states for {len(cells)} cells. Leave out `initial_state` to start from "
+            "`initial_gate`, or give all that an earlier call returned."
+        )
+    batch, *frame = ops.shape(sequences)[:1] + ops.shape(sequences)[2:-1]
+    static = sequences.shape[2:-1]
     if self.stateful and any(None in cell.frame_size for cell in cells):
         raise ValueError(
             "`stateful=True` needs a known frame size. Received: a layer built for frames of size "
             f"{cells[0].frame_size}. Use keras.Input(batch_shape=(...)) with numbers for all axes but time."
         )
-    for cell, state in zip(cells, tree.flatten(initial_state)):
+    for cell, state in zip(cells, gates):
         frame, static = cell.output_frame(frame), cell.output_frame(static)
-        state = ops.broadcast_to(state, (ops.shape(state)[0], *frame, cell.filters))
-        if keras.backend.backend() == "tensorflow":
+        state = as_gate(state, (batch, *frame, cell.filters))
+        if None in state.shape and keras.backend.backend() == "tensorflow":
             state.set_shape((None, *static, cell.filters))
         states.append(state)
         switch = active_switch(cell.switch, training) if cell.stream == "main" else None

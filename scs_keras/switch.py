@@ -7,11 +7,13 @@ Values never change, only gradients.
 
 import contextlib
 import math
+import random
 from typing import NamedTuple
 
 import keras
 from keras import ops
 
+from scs_keras.arguments import is_integer, is_number, python_number
 from scs_keras.controller import Controller
 
 _SCOPE = []  # switches of the models that are training at the moment, innermost last
@@ -70,6 +72,16 @@ def active_switch(own, training):
     return own or given
 
 
+def check_switch(switch):
+    """Returns `switch`; raises ValueError if it is neither a switch nor None."""
+    if switch is not None and not isinstance(switch, Switch):
+        raise ValueError(
+            f"`switch` must be an STSGD, an ASTSGD or None. Received: switch={switch!r}. "
+            "For example: switch=STSGD(0.5)."
+        )
+    return switch
+
+
 def serialize_shared(switch):
     """Config of a switch that several layers may share, so that they share one again after loading.
 
@@ -82,8 +94,8 @@ def serialize_shared(switch):
 
 
 def check_probability(name, value):
-    """Raises ValueError unless `value` is a number in [0, 1]."""
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    """`value` as a float; raises ValueError unless `value` is a number in [0, 1]."""
+    if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(
             f"`{name}` is a probability and must lie in [0, 1]. Received: {name}={value!r}. "
             f"For example: {name}=0.5."
@@ -99,15 +111,21 @@ class Switch(keras.Layer):
         unbiased: True divides by the probability to be open, so that the expected gradient is the
             full one (E[gamma] = 1 - p in Eq. 18).
         seed: integer; the draws are a function of it and of the number of draws so far, both saved
-            with the weights.
+            with the weights. None draws one, another for each switch, which follows
+            `keras.utils.set_random_seed`; `switch.seed` tells it.
+
+    Raises:
+        ValueError: if `seed` is neither an integer nor None.
     """
 
-    def __init__(self, keep_one=False, unbiased=False, seed=0, **kwargs):
+    def __init__(self, keep_one=False, unbiased=False, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.keep_one = keep_one
         self.unbiased = unbiased
-        self.seed = seed
-        self.draws = keras.random.SeedGenerator(seed)
+        if seed is not None and not is_integer(seed):
+            raise ValueError(f"`seed` must be an integer or None. Received: seed={seed!r}. For example: seed=1.")
+        self.seed = random.randint(1, 10**9) if seed is None else int(seed)  # Keras draws its own like this
+        self.draws = keras.random.SeedGenerator(self.seed)
         self.built = True
 
     def _value(self, name, value, dtype="float32"):
@@ -196,15 +214,17 @@ class STSGD(Switch):
     def __init__(self, p=0.5, spatial=None, temporal=None, decay_steps=None, **kwargs):
         super().__init__(**kwargs)
         single = spatial is not None or temporal is not None
-        self.config = dict(p=p, spatial=spatial, temporal=temporal, decay_steps=decay_steps)
-        p_s = check_probability("spatial", spatial or 0.0) if single else check_probability("p", p)
+        p = check_probability("p", p)
+        p_s = check_probability("spatial", spatial or 0.0) if single else p
         p_t = check_probability("temporal", temporal or 0.0) if single else p_s
-        if decay_steps is not None and not (isinstance(decay_steps, (int, float)) and decay_steps > 0):
+        if decay_steps is not None and not (is_number(decay_steps) and decay_steps > 0):
             raise ValueError(
                 "`decay_steps` is the number of optimiser steps until p is 0 and must be positive, "
                 f"or None for a constant p. Received: decay_steps={decay_steps!r}."
             )
-        self.decay_steps = decay_steps
+        arguments = dict(p=p, spatial=spatial, temporal=temporal, decay_steps=decay_steps)
+        self.config = {name: python_number(value) for name, value in arguments.items()}
+        self.decay_steps = self.config["decay_steps"]
         self.p0 = max(p_s, p_t)
         self.shares = (p_s / self.p0, p_t / self.p0) if self.p0 else (0.0, 0.0)
         self.p = self._value("p", self.p0)
@@ -246,8 +266,10 @@ class ASTSGD(Switch):
             temporal branch if q < 0.5, else the spatial one.
 
     Raises:
-        ValueError: if q0 is outside [0, 1], `controller` is unknown, or the initial loss is not positive or not
-            above the threshold (a measured one: from `validate`, which SCSModel calls).
+        ValueError: if q0 is outside [0, 1], `threshold` or `alpha` is no number, `controller` is unknown,
+            or the initial loss is not positive or not above the threshold. A measured one: from `validate`,
+            which `SwitchCallback` and SCSModel's `fit` and `train_on_batch` call; in a training loop of your
+            own call it after a batch.
     """
 
     def __init__(self, q0=0.5, threshold=None, alpha=1.0, initial_loss=None, controller="formula", **kwargs):
@@ -256,17 +278,23 @@ class ASTSGD(Switch):
             raise ValueError(
                 f"`controller` must be 'formula' (Eq. 20) or 'network'. Received: controller={controller!r}."
             )
-        if initial_loss is not None and not initial_loss > 0:
+        if initial_loss is not None and not (is_number(initial_loss) and initial_loss > 0):
             raise ValueError(
                 "`initial_loss` must be positive, or None to measure it. "
                 f"Received: initial_loss={initial_loss!r}. For example: initial_loss=math.log(classes)."
             )
-        self.config = dict(
-            q0=q0, threshold=threshold, alpha=alpha, initial_loss=initial_loss, controller=controller
-        )
+        if threshold is not None and not is_number(threshold):
+            raise ValueError(
+                "`threshold` must be a number below the initial loss, or None for initial_loss / ln 400. "
+                f"Received: threshold={threshold!r}. For example: threshold=1.0."
+            )
+        if not is_number(alpha):
+            raise ValueError(f"`alpha` must be a number. Received: alpha={alpha!r}. For example: alpha=1.0.")
         self.q0 = check_probability("q0", q0)
-        self.threshold = threshold
-        self.alpha = alpha
+        arguments = dict(q0=q0, threshold=threshold, alpha=alpha, initial_loss=initial_loss)
+        self.config = {name: python_number(value) for name, value in arguments.items()} | dict(controller=controller)
+        self.threshold = self.config["threshold"]
+        self.alpha = self.config["alpha"]
         self.q = self._value("q", 1.0)
         self.initial_loss = self._value("initial_loss", initial_loss or 0.0)  # 0: not measured yet
         self.network = Controller(self.draws) if controller == "network" else None
@@ -312,56 +340,3 @@ class ASTSGD(Switch):
 
     def get_config(self):
         return {**super().get_config(), **self.config}
-
-
-class ValidateSwitch(keras.callbacks.Callback):
-    """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        if not self.validated:
-            synchronize(self.model)
-            if self.model.switch is not None:
-                self.model.switch.validate()
-            self.validated = True
-
-    def on_train_begin(self, logs=None):
-        self.validated = False
-
-
-def synchronize(model):
-    """Brings the variables up to date: on JAX `fit` keeps them outside the model between epochs."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
-
-
-class SwitchCallback(keras.callbacks.Callback):
-    """Drives a switch under the plain `fit` of a model of your own that holds layers with that switch.
-
-    After each batch it tells the switch that a step was made and, for ASTSGD, the losses: those that
-    Keras logs (running means of the epoch) under the names given.
-
-    Args:
-        switch: the `STSGD` or `ASTSGD` of the model's layers.
-        spatial_loss, temporal_loss, main_loss: keys of `logs`; None for the first two takes L_g.
-
-    Raises:
-        ValueError: if a key is not among the logs.
-    """
-
-    def __init__(self, switch, spatial_loss=None, temporal_loss=None, main_loss="loss"):
-        super().__init__()
-        self.switch = switch
-        self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
-
-    def on_train_batch_end(self, batch, logs=None):
-        missing = [key for key in self.keys if key not in (logs or {})]
-        if missing:
-            raise ValueError(
-                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs or {})}. "
-                "Name the model's outputs or metrics so that each loss is logged."
-            )
-        synchronize(self.model)
-        self.switch.advance()
-        self.switch.update(*(logs[key] for key in self.keys))
-        if batch == 0:
-            self.switch.validate()

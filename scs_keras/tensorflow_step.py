@@ -18,6 +18,9 @@ class TensorFlowStep:
     def replicas(self):
         return tf.distribute.get_strategy().num_replicas_in_sync
 
+    def configure_backend(self):
+        """Nothing: this step accumulates and clips by itself."""
+
     def make_train_function(self, force=False):
         # Whether this batch ends an accumulation is decided here, outside the graph: a strategy can
         # neither reduce nor apply gradients inside a conditional.

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from scs_keras import ASTSGD
+
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
@@ -69,6 +71,13 @@ def numpy_scs(
         )
         gates.append(gate)
     return np.stack(outputs, axis=1), np.stack(gates, axis=1)
+
+
+def at_q(q, **arguments):
+    """An ASTSGD whose q is set."""
+    switch = ASTSGD(**arguments)
+    switch.q.assign(q)
+    return switch
 
 
 def to_numpy(tensor):

@@ -1,8 +1,10 @@
-"""The arrows between the rooms, and what the wheel holds."""
+"""The arrows between the rooms, and what the wheel and the source distribution hold."""
 
 import ast
+import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -58,6 +60,20 @@ def imported_of(node):
     return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
 
 
+def test_the_mechanism_needs_keras_and_numpy_only():
+    """Also inside functions; `__main__` may import all rooms, TensorFlow's step TensorFlow."""
+    wrong, seen = [], 0
+    for room, path in sources():
+        if room != "scs_keras":
+            continue
+        seen += 1
+        file = str(path.relative_to(ROOT))
+        allowed = {"keras", "numpy", "scs_keras"} | ({"tensorflow"} if file in TENSORFLOW_FILES else set())
+        names = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
+        wrong += [f"{file} imports {name}" for name in sorted(names - allowed - sys.stdlib_module_names)]
+    assert seen > 10 and not wrong, wrong
+
+
 def test_importing_the_package_needs_no_optional_package():
     code = (
         "import sys\n"
@@ -68,28 +84,68 @@ def test_importing_the_package_needs_no_optional_package():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, ROOT]
-    result = subprocess.run(command, capture_output=True, text=True)
+SOURCES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "scs_keras", *ROOMS, "tests")
+FILES = (
+    "scs_keras/cell.py",
+    "scs_keras/zoo/preset.py",
+    "scs_keras/training/run.py",
+    "scs_keras/serving/export.py",
+    "scs_keras/py.typed",
+    "scs_keras/zoo/precipitation/weights/scs_precipitation_small_radar.weights.h5",
+    "scs_keras/zoo/precipitation/sample/meteonet_SE_20160828a.npz",
+)
+
+
+def call(command, folder):
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    return zipfile.ZipFile(next(Path(folder).glob("*.whl")))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The source distribution, built from a copy: setuptools would take in what an older build left behind."""
+    copy, folder = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("sdist")
+    for name in SOURCES:
+        if (ROOT / name).is_file():
+            shutil.copy(ROOT / name, copy)
+        else:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=ignored)
+    code = f"import setuptools.build_meta; setuptools.build_meta.build_sdist({str(folder)!r})"
+    call([sys.executable, "-c", code], copy)
+    return tarfile.open(next(folder.glob("*.tar.gz")))
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    """The wheel as pip makes it from the source distribution, so that nothing can be missing there."""
+    folder = tmp_path_factory.mktemp("wheel")
+    sdist.extractall(folder, filter="data")
+    (source,) = folder.iterdir()
+    call([sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source], folder)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
 def test_wheel_holds_the_rooms_as_real_files(wheel):
-    names = set(wheel.namelist())
-    for name in (
-        "scs_keras/cell.py",
-        "scs_keras/zoo/preset.py",
-        "scs_keras/training/run.py",
-        "scs_keras/serving/export.py",
-        "scs_keras/py.typed",
-        "scs_keras/zoo/precipitation/weights/scs_precipitation_small_radar.weights.h5",
-        "scs_keras/zoo/precipitation/sample/meteonet_SE_20160828a.npz",
-    ):
-        assert name in names and wheel.getinfo(name).file_size > 0 or name.endswith("py.typed") and name in names
-    assert not any(name.startswith(("zoo/", "training/", "serving/", "tests/")) for name in names)
+    sizes = {info.filename: info.file_size for info in wheel.infolist()}
+    assert [name for name in FILES if not sizes.get(name)] == ["scs_keras/py.typed"]  # the one empty file
+    assert "scs_keras/py.typed" in sizes
+    assert not any(name.startswith((*(f"{room}/" for room in ROOMS), "tests/")) for name in sizes)
+
+
+def test_wheel_holds_every_module(wheel):
+    names = {name for name in wheel.namelist() if name.endswith(".py")}
+    modules = set()
+    for room, path in sources():
+        name = path.relative_to(ROOT).as_posix()
+        modules.add(name if name.startswith("scs_keras/") else f"scs_keras/{name}")
+    assert names == modules
+
+
+def test_sdist_holds_the_sources_and_no_half_of_the_tests(sdist):
+    names = {member.name.partition("/")[2] for member in sdist.getmembers() if member.isfile()}
+    assert {*FILES, "pyproject.toml", "README.md", "LICENSE"} <= names
+    assert not any(name.startswith("tests/") for name in names)
 
 
 def test_weights_are_small(wheel):

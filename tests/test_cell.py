@@ -1,5 +1,6 @@
 """SCSCell against a plain NumPy loop of Eq. 4-6, 9 and 11, the reference's numbers, its errors."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -68,15 +69,39 @@ def test_initial_gate():
     assert_close(gate, np.full((2, 1, 1, 3), sigmoid(0)))
 
 
+def test_gate_of_size_one_stands_for_every_pixel():
+    x, cell = random(2, 1, 5, 4, 2), SCSCell(3)
+    small = cell.get_initial_state(2)  # not built: the frame size is not known
+    assert small[0].shape == (2, 1, 1, 3)
+    cell(x[:, 0], small)
+    randomize(cell)
+    assert_close(cell(x[:, 0], small)[0], numpy_scs(cell.get_weights(), x)[0][:, 0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_integers_are_cast(dtype):
+    x, cell = np.arange(40).reshape(1, 1, 5, 4, 2), SCSCell(3)
+    actual = run_cell(cell, x.astype(dtype), np.full((1, 5, 4, 3), 0.5, "float32"))
+    assert_close(actual, numpy_scs(cell.get_weights(), x.astype("float32")), 1e-4)
+
+
+def test_numbers_of_numpy():
+    cell = SCSCell(np.int64(4), kernel_size=(np.int32(3), 5), strides=np.int64(2), initial_gate=np.float32(0.25))
+    config = json.loads(json.dumps(cell.get_config()))
+    assert (config["filters"], config["kernel_size"], config["strides"]) == (4, [3, 5], [2, 2])
+    assert config["initial_gate"] == 0.25
+
+
 def test_weights():
     cell = SCSCell(4, kernel_size=(3, 5), rank=2)
     cell.build((None, 8, 8, 2))
-    shapes = {variable.name: tuple(variable.shape) for variable in cell.weights}
-    assert shapes == {
-        "spatial_kernel": (3, 5, 2, 4), "spatial_bias": (4,), "temporal_kernel": (3, 5, 2, 4),
-        "recurrent_kernel": (3, 5, 4, 4), "temporal_bias": (4,),
-    }  # fmt: skip
-    assert list(shapes)[::4] == ["spatial_kernel", "temporal_bias"]
+    assert [(variable.name, tuple(variable.shape)) for variable in cell.weights] == [
+        ("spatial_kernel", (3, 5, 2, 4)),
+        ("spatial_bias", (4,)),
+        ("temporal_kernel", (3, 5, 2, 4)),
+        ("recurrent_kernel", (3, 5, 4, 4)),
+        ("temporal_bias", (4,)),
+    ]
 
 
 @pytest.mark.parametrize("initializer", ["glorot_normal", keras.initializers.HeNormal()])
@@ -166,6 +191,9 @@ def test_parameters_of_table_4(variant, parameters):
         (dict(kernel_size=3.0), "`kernel_size` must be a positive integer or a tuple of 2"),
         (dict(strides=-1), "`strides` must be a positive integer or a tuple of 2"),
         (dict(stream="both"), "`stream` must be one of"),
+        (dict(switch=0.5), "`switch` must be an STSGD, an ASTSGD or None"),
+        (dict(initial_gate=2.0), r"`initial_gate` is a value of the sigmoid and must lie in \[0, 1\]"),
+        (dict(initial_gate="half"), "`initial_gate` is a value of the sigmoid"),
     ],
 )
 def test_wrong_arguments(arguments, message):
@@ -178,10 +206,28 @@ def test_wrong_arguments(arguments, message):
     "shape, message",
     [
         ((None, 4, 8, 8, 3), r"takes one frame with 4 axes \(batch, height, width, channels\)"),
-        ((None, 8, 3), r"keras.layers.RNN\(SCSCell\(...\)\) or SCS2D"),
+        ((None, 8, 3), r"keras.layers.RNN\(SCSCell\(...\)\) or SCS2D, and inside RNN it needs 5 axes \(batch, time,"),
         ((None, 8, 8, None), "number of input channels must be known"),
     ],
 )
 def test_wrong_input(shape, message):
     with pytest.raises(ValueError, match=message):
         SCSCell(3).build(shape)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda cell, frame, gate: cell(frame[:, None], gate), "takes one frame with 4 axes.*SCS2D"),
+        (lambda cell, frame, gate: cell(keras.Input((4, 8, 8, 2)), keras.Input((8, 8, 3))), "one frame with 4 axes"),
+        (lambda cell, frame, gate: cell(frame[..., :1], gate), r"built for inputs with 2 channels.*\(1, 8, 8, 1\)"),
+        (lambda cell, frame, gate: cell(frame, gate[:, :4]), r"output for one frame, \(1, 8, 8, 3\).*\(1, 4, 8, 3\)"),
+        (lambda cell, frame, gate: cell(frame, gate[..., 0]), r"has the shape.*\(1, 8, 8\)"),
+    ],
+)
+def test_wrong_input_of_a_built_cell(call, message):
+    cell = SCSCell(3)
+    cell.build((None, 8, 8, 2))
+    with pytest.raises(ValueError, match=f"(?s){message}") as error:
+        call(cell, random(1, 8, 8, 2), random(1, 8, 8, 3))
+    assert "Received" in str(error.value)

@@ -72,6 +72,20 @@ def test_frame_difference_of_integers_does_not_wrap():
     assert numpy_of(goals.frame_difference(frames)).item() == -100
 
 
+# --- next frame -------------------------------------------------------------------------------------------------------
+
+
+def test_next_frame_goals_are_those_of_each_pair():
+    frames = np.stack([translated(seed, (24, 32), (1.5, -1.0), 4) for seed in (1, 2)])
+    x, y = frames[:, :-1], frames[:, 1:]
+    np.testing.assert_allclose(numpy_of(goals.next_frame_difference(x, y)), np.diff(frames, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(
+        numpy_of(goals.next_frame_flow(x, y)), numpy_of(goals.optical_flow(frames)), rtol=1e-4, atol=1e-5
+    )
+    names = [keras.saving.get_registered_name(goal) for goal in (goals.next_frame_difference, goals.next_frame_flow)]
+    assert names == ["scs_keras>next_frame_difference", "scs_keras>next_frame_flow"]
+
+
 # --- flow of known motions --------------------------------------------------------------------------------------------
 
 
@@ -342,6 +356,12 @@ def test_wrong_frames(function):
         function(frames_like[0])
     with pytest.raises(ValueError, match="At least 2 frames.*Received 1"):
         function(frames_like[:, :1])
+
+
+@pytest.mark.parametrize("goal", [goals.next_frame_difference, goals.next_frame_flow])
+def test_wrong_pairs(goal):
+    with pytest.raises(ValueError, match=r"y\[:, t\] for each frame x\[:, t\].*x=\(1, 3, .*y=\(1, 2, .*concatenate"):
+        goal(frames_like, frames_like[:, :2])
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow traces unknown sizes as unknown")

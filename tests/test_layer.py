@@ -166,6 +166,19 @@ def test_masks_in_the_other_streams(stream):
         assert_close(gate[row], gates[0, -1])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+def test_integers_are_cast(dtype):
+    x, layer = (100 * np.abs(X)).astype(dtype), scs()
+    assert_close(layer(x), layer(x.astype("float32")))
+    inputs = keras.Input(X.shape[1:], dtype=dtype)
+    assert_close(keras.Model(inputs, layer(inputs))(x), layer(x))
+
+
+def test_state_of_size_one_stands_for_every_pixel():
+    layer = scs(return_state=True)
+    assert_close(layer(X, initial_state=np.full((1, 1, 1, 3), 0.2, "float32")), layer(X, initial_state=np.full((2, 8, 7, 3), 0.2, "float32")))
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -175,6 +188,15 @@ def test_masks_in_the_other_streams(stream):
         (lambda: SCS2D(3)(keras.Input((3, 8, 8, None))), "number of input channels must be known"),
         (lambda: SCS2D(3, stateful=True)(keras.Input((3, 8, 8, 2))), "`stateful=True` needs a known batch"),
         (lambda: SCS2D(3)(X, stream="both"), "`stream` must be one of"),
+        (lambda: SCS2D(3, switch="astsgd"), "`switch` must be an STSGD"),
+        (lambda: scs()(X[:, 0]), r"5 axes \(batch, time, height, width, channels\).*\(2, 8, 7, 2\)"),
+        (lambda: scs()(keras.Input(X.shape[2:])), r"5 axes.*\(None, 8, 7, 2\)"),
+        (lambda: scs()(X[..., :1]), "built for inputs with 2 channels.*another layer for inputs of 1 channels"),
+        (lambda: scs()(keras.Input((3, 8, 7, 1))), "built for inputs with 2 channels"),
+        (lambda: scs()(X[:, :0]), "at least one time step"),
+        (lambda: scs()(X, initial_state=X[:, 0]), r"\(2, 8, 7, 3\).*a state of shape=\(2, 8, 7, 2\)"),
+        (lambda: SCS2D(3, kernel_size=9, padding="valid")(X), "at least as large as the kernel.*8 pixels.*has 9"),
+        (lambda: scs(padding="valid")(X[:, :, :2]), "at least as large as the kernel.*2 pixels.*has 3"),
     ],
 )
 def test_errors(make, message):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSModel, SCSNetwork, goals
 from tests.checks import assert_close, random, randomize, to_numpy
 
 X, Y = random(8, 4, 6, 6, 1), random(8, 4, 6, 6, 1, seed=1)
@@ -184,6 +184,51 @@ def test_load_without_compiling_and_weights_file(tmp_path):
     assert_close(compiled.switch.q.value, model.switch.q.value)
 
 
+def test_save_and_clone_before_compile(tmp_path):
+    model = make_model(compiled=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not loaded.compiled
+    clones = [keras.models.clone_model(model), keras.models.model_from_json(model.to_json())]
+    for clone in clones:
+        clone(X)
+        clone.set_weights(model.get_weights())
+    for each in (loaded, *clones):
+        assert_close(each(X), model(X))
+
+
+@pytest.mark.parametrize("make, name, count", [(ASTSGD, "q", 2), (lambda: STSGD(0.5, decay_steps=4), "p", 3)])
+def test_the_layers_switch_is_the_models(make, name, count, tmp_path):
+    switch = make()
+    model = SCSModel(SCSNetwork([2, 2], switch=switch), layers.Dense(1))
+    model.build(X.shape)
+    weights = len(model.weights)
+    model.compile("sgd", "mse", "mse", run_eagerly=True)
+    logs = model.fit(X, Y, verbose=0).history
+    assert model.switch is switch and len(model.weights) == weights
+    assert logs[name] == [float(to_numpy(switch.logs()[name]))]
+    assert name == "q" and float(to_numpy(switch.initial_loss)) > 0 or logs[name] == [0.375]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert all(layer.cell.switch is loaded.switch for layer in loaded.network.scs_layers)
+    assert_close(loaded.switch.logs()[name].value, switch.logs()[name].value)
+
+
+def test_goals_of_the_next_frame(tmp_path):
+    x, y = np.random.default_rng(0).random((2, 2, 3, 16, 16, 1)).astype("float32")
+    model = SCSModel(
+        SCSNetwork([2]), layers.Dense(1), temporal_head=layers.Dense(2), spatial_goal=goals.next_frame_difference,
+        temporal_goal=goals.next_frame_flow,
+    )  # fmt: skip
+    model.compile("sgd", "mse", spatial_loss="mse", temporal_loss="mse")
+    assert_close(model.targets(x, y)["spatial"], y - x)
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
+    assert_close(loaded.targets(x, y)["temporal"], goals.next_frame_flow(x, y))
+
+
 def test_one_switch_for_compile_and_layers(tmp_path):
     switch = STSGD(0.5, decay_steps=4)
     model = SCSModel(SCSNetwork([2, 2], switch=switch), layers.Dense(1))
@@ -218,7 +263,7 @@ def test_it_learns(switch, long_sequence):
     model = SCSModel(SCSNetwork([8, 8], spatial_initializer=initializer), layers.Dense(1))
     switch = switch()
     model.compile(keras.optimizers.Adam(0.02), "mse", spatial_loss="mse", switch=switch, long_sequence=long_sequence)
-    history = model.fit(x, y, batch_size=16, epochs=40, verbose=0).history
+    history = model.fit(x, y, batch_size=16, epochs=80, verbose=0).history
     assert history["main_loss"][-1] < 0.5 * history["main_loss"][0]
     assert history["main_loss"][0] < 1.0
     if isinstance(switch, ASTSGD):
@@ -233,8 +278,12 @@ def test_it_learns(switch, long_sequence):
 
 def switch_given_twice():
     model = SCSModel(SCSNetwork([2], switch=STSGD(name="theirs")), layers.Dense(1))
-    model.compile("sgd", "mse", switch=STSGD(name="mine"), run_eagerly=True)
-    model.fit(X, Y, verbose=0)
+    model.compile("sgd", "mse", switch=STSGD(name="mine"))
+
+
+def two_switches():
+    first, second = (SCSNetwork([2], switch=STSGD(name=name)) for name in ("first", "second"))
+    SCSModel(first, keras.Sequential([second, layers.Dense(1)])).compile("sgd", "mse")
 
 
 def threshold_above_the_measured_loss(**arguments):
@@ -254,6 +303,13 @@ def threshold_above_the_measured_loss(**arguments):
         (lambda: make_model(clip=0), "`clip` must be positive or None"),
         (lambda: make_model(loss_weights={"main": 1, "flow": 2}), r"`loss_weights` may name.*\['flow'\]"),
         (lambda: make_model()(X, stream="T2"), "`stream` must be one of"),
+        (lambda: SCSModel(layers.Dense(3), layers.Dense(1)), r"`network` must be an SCSNetwork.*SCSNetwork\(\[64, 32\]\)"),
+        (lambda: make_model(switch="astsgd"), "`switch` must be an STSGD, an ASTSGD or None.*'astsgd'"),
+        (lambda: make_model(long_sequence=10), r"`long_sequence` must be an LTSC or None.*LTSC\(length=10\)"),
+        (lambda: make_model(clip="5"), "`clip` must be positive or None"),
+        (lambda: make_model()(X[..., :0]), "SCSNetwork was built for inputs with 1 channels"),
+        (two_switches, "share one switch.*2 of them, 'first', 'second'"),
+        (lambda: make_model(switch=ASTSGD(threshold=1e3)).train_on_batch(X, Y), "`threshold` must be below"),
         (switch_given_twice, "A switch was given twice.*'mine' and 'theirs'"),
         (threshold_above_the_measured_loss, "`threshold` must be below the initial loss"),
         (lambda: threshold_above_the_measured_loss(long_sequence=LTSC(3)), "`threshold` must be below the initial loss"),

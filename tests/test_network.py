@@ -150,6 +150,11 @@ def test_one_set_of_weights_serves_the_three_streams():
     assert len(net.weights) == count == 10
 
 
+def test_integers_are_cast():
+    x, net = (100 * np.abs(X)).astype("uint8"), network("stages")
+    assert_close(net(x), net(x.astype("float32")))
+
+
 def test_variants():
     layers = {name: sum(stage.layers for stage in stages) for name, stages in VARIANTS.items()}
     assert layers == {"action_17": 17, "outline_2": 2, "outline_5": 5, "outline_10": 10, "outline_15": 15}
@@ -168,6 +173,14 @@ def test_variants():
         (lambda: SCSNetwork([3])(X, stream="T1"), "`stream` must be one of"),
         (lambda: SCSNetwork([3], padding="full"), "`padding` must be"),
         (lambda: SCSNetwork([3])(keras.Input((3, 8, 8, None))), "number of input channels must be known"),
+        (lambda: SCSNetwork(64), r"a list of filters or a list of stages.*Received: 64.*\[64, 32\]"),
+        (lambda: network("plain")(X[:, 0]), "SCSNetwork takes sequences of images with 5 axes"),
+        (lambda: network("plain")(X[..., :2]), "SCSNetwork was built for inputs with 3 channels"),
+        (lambda: network("plain")(keras.Input((4, 9, 8, 2))), "SCSNetwork was built for inputs with 3 channels"),
+        (lambda: network("plain")(X[:, :0]), "SCSNetwork takes sequences of at least one time step"),
+        (lambda: network("plain")(X, initial_states=[0.5]), "are 2 gates, one for each layer. Received: 1"),
+        (lambda: network("plain")(X, initial_states=[X[:, 0, :4]] * 2), r"a state of shape=\(2, 4, 8, 3\)"),
+        (lambda: network("plain").step(X[:, 0], [X[:, 0, :4]] * 2), r"a state of shape=\(2, 4, 8, 3\)"),
     ],
 )
 def test_errors(make, message):

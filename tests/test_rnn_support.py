@@ -222,6 +222,40 @@ def test_jit_compiled_fit():
     assert all(np.any(a != b.numpy()) for a, b in zip(before, model.trainable_variables))
 
 
+# Wrong input ---------------------------------------------------------------------------------------
+
+
+def pair():
+    return rnn([SCSCell(3), SCSCell(3)])
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: RNN(SCSCell(3))(X[:, 0]), r"inside RNN it needs 5 axes \(batch, time, height, width, channels\)"),
+        (lambda: rnn()(X[:, 0]), r"RNN\(SCSCell\) takes sequences of images with 5 axes.*\(2, 8, 7, 2\)"),
+        (lambda: rnn()(keras.Input(X.shape[2:])), "takes sequences of images with 5 axes"),
+        (lambda: rnn()(X[..., :1]), r"RNN\(SCSCell\) was built for inputs with 2 channels"),
+        (lambda: pair()(keras.Input((3, 8, 7, 1))), "was built for inputs with 2 channels"),
+        (lambda: rnn()(keras.Input((0, 8, 7, 2))), "at least one time step"),
+        (lambda: rnn()(X, initial_state=random(2, 8, 7, 3)), r"\(2, 4, 4, 3\).*a state of shape=\(2, 8, 7, 3\)"),
+        (lambda: pair()(X, initial_state=[random(2, 8, 7, 3)]), "one initial state for each SCSCell.*1 states for 2"),
+        (lambda: rnn(SCSCell(3, padding="valid"))(X[:, :, :2]), "at least as large as the kernel.*2 pixels"),
+        (lambda: RNN(SCSCell(3, rank=1))(random(2, 3, 4)), r"one frame with 3 axes \(batch, length, channels\)"),
+    ],
+)
+def test_wrong_input(make, message):
+    with pytest.raises(ValueError, match=f"(?s){message}") as error:
+        make()
+    assert "Received" in str(error.value)
+
+
+@pytest.mark.parametrize("unroll", [True, False])
+def test_integers_are_cast(unroll):
+    x, layer = (100 * np.abs(X)).astype("uint8"), rnn(unroll=unroll)
+    assert_close(layer(x), layer(x.astype("float32")))
+
+
 # The switch --------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,7 @@
 """STSGD, ASTSGD, the controller and SwitchCallback: values, draws, saving, errors."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import tensorflow as tf
 from scs_keras import ASTSGD, SCS2D, STSGD, SwitchCallback
 from scs_keras.controller import Controller
 from scs_keras.switch import Draw, active_switch, switch_scope, use_branch
-from tests.checks import assert_close, random, to_numpy
+from tests.checks import assert_close, at_q, random, to_numpy
 
 IMAGENET = dict(threshold=1.0, initial_loss=5.99)
 
@@ -91,24 +93,18 @@ def test_each_probability_by_itself():
 # Draws -------------------------------------------------------------------------------------------
 
 
-def at_q(q, **arguments):
-    switch = ASTSGD(**arguments)
-    switch.q.assign(q)
-    return switch
-
-
 @pytest.mark.parametrize(
     "switch, p_s, p_t, both",
     [
-        (STSGD(0.3), 0.3, 0.3, 0.09),
-        (STSGD(spatial=0.2, temporal=0.7), 0.2, 0.7, 0.14),
-        (STSGD(temporal=0.5), 0.0, 0.5, 0.0),
-        (STSGD(1.0), 1.0, 1.0, 1.0),
-        (at_q(0.8), 0.2, 0.8, 0.16),
-        (STSGD(0.4, keep_one=True), 0.32, 0.32, 0.0),  # both would close with 0.16: each is re-opened in half
-        (STSGD(1.0, keep_one=True), 0.5, 0.5, 0.0),
-        (at_q(0.8, keep_one=True), 0.04, 0.8, 0.0),  # the spatial branch is re-opened
-        (at_q(0.3, keep_one=True), 0.7, 0.09, 0.0),  # the temporal branch is re-opened
+        (STSGD(0.3, seed=0), 0.3, 0.3, 0.09),
+        (STSGD(spatial=0.2, temporal=0.7, seed=0), 0.2, 0.7, 0.14),
+        (STSGD(temporal=0.5, seed=0), 0.0, 0.5, 0.0),
+        (STSGD(1.0, seed=0), 1.0, 1.0, 1.0),
+        (at_q(0.8, seed=0), 0.2, 0.8, 0.16),
+        (STSGD(0.4, keep_one=True, seed=0), 0.32, 0.32, 0.0),  # both would close with 0.16: each is re-opened in half
+        (STSGD(1.0, keep_one=True, seed=0), 0.5, 0.5, 0.0),
+        (at_q(0.8, keep_one=True, seed=0), 0.04, 0.8, 0.0),  # the spatial branch is re-opened
+        (at_q(0.3, keep_one=True, seed=0), 0.7, 0.09, 0.0),  # the temporal branch is re-opened
     ],
 )
 def test_frequency_of_closed_branches(switch, p_s, p_t, both):
@@ -122,7 +118,7 @@ def test_frequency_of_closed_branches(switch, p_s, p_t, both):
 
 
 @pytest.mark.parametrize("keep_one", [False, True])
-@pytest.mark.parametrize("make", [lambda **kw: STSGD(spatial=0.3, temporal=0.6, **kw), lambda **kw: at_q(0.7, **kw)])
+@pytest.mark.parametrize("make", [lambda **kw: STSGD(spatial=0.3, temporal=0.6, seed=0, **kw), lambda **kw: at_q(0.7, seed=0, **kw)])
 def test_unbiased_scales_have_mean_one(make, keep_one):
     for scale in make(unbiased=True, keep_one=keep_one).draw(20000):
         scale = to_numpy(scale)
@@ -144,6 +140,20 @@ def test_draws_repeat_with_the_seed_and_never_otherwise():
     assert np.any(a[0] != a[1])  # the two branches are drawn apart
     graph = tf.function(first.draw)
     assert len({tuple(to_numpy(graph(steps=8).spatial)) for _ in range(6)}) > 1  # anew at every call of a graph
+
+
+def test_switches_without_a_seed_draw_apart_and_follow_the_global_one():
+    def switches():
+        keras.utils.set_random_seed(11)
+        return STSGD(), STSGD()
+
+    draws = [to_numpy(switch.draw(64).spatial) for switch in (*switches(), *switches())]
+    assert np.any(draws[0] != draws[1])
+    assert_close(draws[2:], draws[:2])
+    switch = STSGD()
+    again = STSGD.from_config(switch.get_config())
+    assert again.seed == switch.seed == again.get_config()["seed"]
+    assert_close(again.draw(64).spatial, switch.draw(64).spatial)
 
 
 def test_branch_keeps_the_value_and_scales_the_gradient():
@@ -171,6 +181,19 @@ def test_scope():
 
 
 # Saving ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda: STSGD(np.float32(0.5), decay_steps=np.int64(4), seed=np.int64(3)), dict(p=0.5, decay_steps=4, seed=3)),
+        (lambda: STSGD(spatial=np.float64(0.25)), dict(p=0.5, spatial=0.25, temporal=None)),
+        (lambda: ASTSGD(np.float32(0.25), np.int32(1), np.float64(2), np.float32(4)), dict(q0=0.25, threshold=1, alpha=2.0, initial_loss=4.0)),
+    ],
+)
+def test_numbers_of_numpy_become_a_config(make, expected):
+    config = json.loads(json.dumps(make().get_config()))
+    assert {name: config[name] for name in expected} == expected
 
 
 def small_model(switch, head=1):
@@ -328,6 +351,11 @@ def callback_measures():
         (lambda: STSGD(temporal=-1), "`temporal` is a probability"),
         (lambda: STSGD(decay_steps=0), "`decay_steps` is the number of optimiser steps"),
         (lambda: STSGD(decay_steps="many"), "`decay_steps` is the number of optimiser steps"),
+        (lambda: STSGD(True), "`p` is a probability"),
+        (lambda: STSGD(seed="one"), "`seed` must be an integer or None"),
+        (lambda: ASTSGD(threshold="a"), "`threshold` must be a number"),
+        (lambda: ASTSGD(alpha=None), "`alpha` must be a number"),
+        (lambda: ASTSGD(initial_loss="ln 5"), "`initial_loss` must be positive"),
         (lambda: ASTSGD(q0=1.1), "`q0` is a probability"),
         (lambda: ASTSGD(controller="dense"), "`controller` must be 'formula'"),
         (lambda: ASTSGD(threshold=6.0, initial_loss=5.99), "`threshold` must be below the initial loss"),

@@ -1,0 +1,56 @@
+"""Callbacks of `fit` for the switch: SwitchCallback for a model of your own, ValidateSwitch for SCSModel."""
+
+import keras
+
+
+class ValidateSwitch(keras.callbacks.Callback):
+    """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.validated:
+            synchronize(self.model)
+            if self.model.switch is not None:
+                self.model.switch.validate()
+            self.validated = True
+
+    def on_train_begin(self, logs=None):
+        self.validated = False
+
+
+def synchronize(model):
+    """Brings the variables up to date: on JAX `fit` keeps them outside the model between epochs."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()
+
+
+class SwitchCallback(keras.callbacks.Callback):
+    """Drives a switch under the plain `fit` of a model of your own that holds layers with that switch.
+
+    After each batch it tells the switch that a step was made and, for ASTSGD, the losses: those that
+    Keras logs (running means of the epoch) under the names given.
+
+    Args:
+        switch: the `STSGD` or `ASTSGD` of the model's layers.
+        spatial_loss, temporal_loss, main_loss: keys of `logs`; None for the first two takes L_g.
+
+    Raises:
+        ValueError: if a key is not among the logs.
+    """
+
+    def __init__(self, switch, spatial_loss=None, temporal_loss=None, main_loss="loss"):
+        super().__init__()
+        self.switch = switch
+        self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
+
+    def on_train_batch_end(self, batch, logs=None):
+        missing = [key for key in self.keys if key not in (logs or {})]
+        if missing:
+            raise ValueError(
+                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs or {})}. "
+                "Name the model's outputs or metrics so that each loss is logged."
+            )
+        synchronize(self.model)
+        self.switch.advance()
+        self.switch.update(*(logs[key] for key in self.keys))
+        if batch == 0:
+            self.switch.validate()
