@@ -1,19 +1,24 @@
 """The model zoo: `zoo.load("scs_precipitation_small_radar")`, `zoo.list_presets()`."""
 
 import difflib
+from pathlib import Path
 
 from scs_keras.zoo.files import without_optimizer
 from scs_keras.zoo.precipitation import presets as precipitation
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.video_prediction import presets as video_prediction
 
-_TASKS = (precipitation,)  # a new task is one folder and one line here
+_TASKS = (precipitation, video_prediction)  # a new task is one folder and one line here
 _PRESETS = {preset.name: preset for task in _TASKS for preset in task.PRESETS}
 
 __all__ = ["Preset", "get_preset", "list_presets", "load"]
 
 
 def list_presets(task=None):
-    """All presets (`Preset` records), or those of one task, in the order of the papers' tables."""
+    """All presets (`Preset` records), or those of one task, in the order of the papers' tables.
+
+    Their names: `[preset.name for preset in zoo.list_presets()]`.
+    """
     return [preset for preset in _PRESETS.values() if task in (None, preset.task)]
 
 
@@ -40,10 +45,16 @@ def load(name, weights="preset"):
             `.weights.h5` file of this architecture.
 
     Raises:
-        ValueError: if the preset is unknown, has no weights, or the file is not the published one.
+        ValueError: if the preset is unknown, has no weights, the published file was changed, or there is no file at
+            the path.
     """
     preset = get_preset(name)
     path = preset.checked_weights() if weights == "preset" else weights
+    if path is not None and not Path(path).is_file():
+        raise ValueError(
+            f"There is no weights file {str(path)!r}. Give the path of a .weights.h5 file, "
+            f'"preset" for the trained weights, or None for random initial ones.'
+        )
     model = preset.make()
     if path is not None:
         with without_optimizer(model):

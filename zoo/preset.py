@@ -65,7 +65,7 @@ class Preset:
 
     @property
     def record(self):
-        """What was measured when the weights were made: sha256, bytes, recipe, metrics, date, version; {} without weights."""
+        """What was measured with the weights: sha256, bytes, recipe, metrics, date, version; {} without weights."""
         return json.loads(self.record_path.read_text()) if self.record_path.exists() else {}
 
     @property
@@ -75,7 +75,8 @@ class Preset:
     def make(self):
         """The compiled model at random initial weights, built for the preset's input shape."""
         model = self.build(**self.arguments)
-        model.build((None, *self.input_shape))
+        if not model.built:
+            model.build((None, *self.input_shape))
         model.preset = self
         return model
 

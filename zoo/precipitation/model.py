@@ -1,12 +1,11 @@
-"""Precipitation forecasting (Sec. 5.8, Fig. 5d): an encoder reads the observed images, a decoder writes the future ones."""
+"""Precipitation forecasting (Sec. 5.8, Fig. 5d): an encoder reads observed images, a decoder writes future ones."""
 
 import keras
 import numpy as np
 from keras import ops
 
 from scs_keras.goals import displacements, frame_difference, mean_flow, optical_flow, warp
-from scs_keras.layer import swap_time_and_batch
-from scs_keras.model import SCSModel
+from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.precipitation.units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
@@ -26,26 +25,6 @@ def difference_and_flow(x, y):
     images = ops.concatenate([x[:, -1:], y], axis=1)
     flow = ops.clip(optical_flow(images) / FLOW_SCALE, -1.0, 1.0) * ops.cast(images[:, :-1] > 0, images.dtype)
     return ops.concatenate([frame_difference(images), flow], axis=-1)
-
-
-def fold(images, size):
-    """Space to depth: (..., height, width, c) to (..., height / size, width / size, size^2 * c), edges repeated."""
-    *lead, height, width, channels = ops.shape(images)
-    pad = [[0, 0]] * len(lead) + [[0, -height % size], [0, -width % size], [0, 0]]
-    images = ops.pad(images, pad, mode="symmetric") if any(sum(pad, [])) else images
-    rows, columns = -(-height // size), -(-width // size)
-    images = ops.reshape(images, (-1, rows, size, columns, size, channels))
-    images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(images, (*lead, rows, columns, size * size * channels))
-
-
-def unfold(features, size, height, width):
-    """Depth to space, the inverse of `fold`, cropped to height x width: (batch, rows, columns, size^2 * c)."""
-    _, rows, columns, channels = ops.shape(features)
-    channels //= size * size
-    images = ops.reshape(features, (-1, rows, columns, size, size, channels))
-    images = ops.reshape(ops.transpose(images, (0, 1, 3, 2, 4, 5)), (-1, rows * size, columns * size, channels))
-    return images[:, :height, :width]
 
 
 class Calibration(keras.Layer):
@@ -70,7 +49,8 @@ class Calibration(keras.Layer):
 
     def call(self, images):
         images = ops.clip(images, 0.0, 1.0)
-        correction = sum(offset * hat for offset, hat in zip(ops.unstack(self.offsets), self.hats(images)))
+        offsets = ops.unstack(ops.convert_to_tensor(self.offsets))
+        correction = sum(offset * hat for offset, hat in zip(offsets, self.hats(images)))
         return ops.clip(images + correction, 0.0, 1.0)
 
     def fit(self, pairs):
@@ -86,7 +66,7 @@ class Calibration(keras.Layer):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class PrecipitationForecaster(SCSModel):
+class PrecipitationForecaster(EncoderDecoder):
     """Forecasts radar images: (batch, observed time, height, width, 1) to (batch, future time, height, width, 1).
 
     The encoder's states, and the last image, go to the decoder, which puts out one image after the
@@ -112,44 +92,22 @@ class PrecipitationForecaster(SCSModel):
 
     def __init__(self, encoder, decoder, output_length=5, patch=4, advection=False, sub_goals=False, **kwargs):
         self.config = dict(output_length=output_length, patch=patch, advection=advection, sub_goals=sub_goals)
-        dtype = dict(dtype=encoder.dtype_policy)
-
-        def image_head(channels, name):  # sees the decoder's features and its input image
-            return keras.layers.Conv2D(
-                patch * patch * channels, 3, padding="same", name=name,
-                kernel_initializer="zeros" if name == "head" else "glorot_uniform", **dtype,
-            )  # fmt: skip
-
         super().__init__(
             encoder,
-            image_head(1, "head"),
-            temporal_head=image_head(3, "temporal_head") if sub_goals else None,
-            temporal_goal=difference_and_flow if sub_goals else None,
+            decoder,
+            patch,
+            temporal_channels=3 if sub_goals else None,
+            temporal_goal=difference_and_flow,
+            extra_channels=2 if advection else 0,
             **kwargs,
         )
         if not isinstance(output_length, int) or output_length < 1:
             raise ValueError(f"`output_length` must be at least 1. Received: output_length={output_length!r}.")
-        self.decoder = decoder
         self.output_length = output_length
-        self.patch = patch
         self.advection = advection
         self.sub_goals = sub_goals
         self.predicted_shape = None
         self.calibration = Calibration(name="calibration")
-
-    def build(self, input_shape):
-        batch, _, height, width, channels = input_shape
-        rows, columns = (size and -(-size // self.patch) for size in (height, width))
-        folded = (batch, None, rows, columns, channels * self.patch**2)
-        decoded = (*folded[:-1], folded[-1] * (3 if self.advection else 1))
-        for network, shape in ((self.network, folded), (self.decoder, decoded)):
-            if not network.built:  # as it is after loading
-                network.build(shape)
-        features = self.decoder(keras.KerasTensor(decoded)).shape
-        for head in (self.head, *self.sub_heads.values()):
-            if head is not None:
-                head.build((batch, *features[2:4], features[-1] + decoded[-1]))
-        self.built = True
 
     def forward(self, x, stream, states, training):
         if states is not None:
@@ -170,39 +128,12 @@ class PrecipitationForecaster(SCSModel):
             growth = observed[:, -1] - observed[:, -2]
             change = ops.concatenate([growth, ops.abs(growth)], axis=-1)
         states = self.encode(observed, stream, training=training)
-        images = self.decode(observed[:, -1], states, stream, training=training, change=change)
+        images = self.decode(observed[:, -1], states, stream, training=training, extra=change)
         if self.advection and stream != "temporal":
             images = move(images, past[:, : self.output_length])
         if stream != "temporal" and not training:
             images = self.calibration(images)
         return images, lambda index: None
-
-    def encode(self, observed, stream="main", states=None, training=False):
-        """The encoder's states after the observed images (batch, time, height, width, 1)."""
-        folded = swap_time_and_batch(fold(observed, self.patch))
-        _, state_after = self.network.run(folded, stream, states, training=bool(training))
-        return state_after(-1)
-
-    def decode(self, image, states, stream="main", training=False, change=None):
-        """The future images after `image`, (batch, output_length, height, width, channels).
-
-        `change`, if given, is (batch, height, width, 2): more channels of every input of the decoder.
-        """
-        height, width = ops.shape(image)[1:3]
-        outputs = []
-        for _ in range(self.output_length):
-            seen = image if change is None else ops.concatenate([image, change], axis=-1)
-            folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
-            features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
-            states = state_after(-1)
-            head = self.sub_heads.get(stream) or self.head
-            output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
-            output = unfold(ops.cast(output, "float32"), self.patch, height, width)
-            outputs.append(output)
-            image = image + output[..., :1]
-            if stream != "temporal":
-                outputs[-1] = image
-        return ops.stack(outputs, axis=1)
 
     def predict(self, x, *args, **kwargs):
         """As Keras's, for images of another size at each call: Keras would compile for any size at the second
@@ -218,17 +149,16 @@ class PrecipitationForecaster(SCSModel):
         """States before the first image: the encoder's gates, or with `advection` the images seen last (zeros)."""
         if self.advection:
             return [ops.zeros((batch_size, observed - 1, height, width, 1))]
-        rows, columns = -(-height // self.patch), -(-width // self.patch)
-        return self.network.initial_states(batch_size, rows, columns)
+        return super().initial_states(batch_size, height, width)
 
     def step(self, frame, states):
         """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
-        frame = ops.cast(frame, "float32")
         if self.advection:
+            frame = ops.cast(frame, "float32")
             images = ops.concatenate([ops.cast(states[0], "float32"), frame[:, None]], axis=1)
             return self(images), [images[:, 1:]]
-        states = self.encode(frame[:, None], states=states)
-        return self.calibration(self.decode(frame, states)), states
+        forecast, states = super().step(frame, states)
+        return self.calibration(forecast), states
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

@@ -1,0 +1,264 @@
+"""`evaluate`, `predict` and the card of video models, as a user types them, on tiny presets and fabricated data."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from test_video_data import save_hickle, save_images
+from video_case import add_preset, moving_blobs, save_blobs
+
+from scs_keras import __main__ as cli
+from scs_keras import zoo
+from scs_keras.training import publish, run
+from scs_keras.training.video_scores import METRICS
+from scs_keras.zoo.card import model_card
+from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
+
+Image = pytest.importorskip("PIL.Image")
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A model with weights of its own: (preset, weights file)."""
+    preset = add_preset(monkeypatch, tmp_path / "zoo", "tiny")
+    model = zoo.load("tiny", weights=None)
+    model.optimizer = None
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    return preset, tmp_path / "tiny.weights.h5"
+
+
+def test_evaluate_writes_scores_beside_persistence(trained, tmp_path, capsys):
+    folder, (_, weights) = save_blobs(tmp_path / "blobs"), trained
+    out, lead = tmp_path / "s.json", tmp_path / "lead.json"
+    cli.main(
+        [
+            "evaluate",
+            "tiny",
+            "--weights",
+            str(weights),
+            "--data",
+            str(folder),
+            "--json",
+            str(out),
+            "--lead-json",
+            str(lead),
+        ]
+    )
+    scores = json.loads(out.read_text())["folder test"]
+    assert scores.keys() == {"model", "persistence"} and all(tuple(each) == METRICS for each in scores.values())
+    frames = moving_blobs(start=0.7 * 4)  # the last of five videos: two windows that do not overlap
+    change = [((frames[s + 3 : s + 6] - frames[s + 2]) ** 2).sum((1, 2, 3)) for s in (0, 6)]
+    assert scores["persistence"]["mse"] == pytest.approx(np.mean(change), rel=1e-4)
+    by_lead = json.loads(lead.read_text())["folder test"]["persistence"]["mse"]
+    np.testing.assert_allclose(by_lead, np.mean(change, axis=0), rtol=1e-4)
+    printed = capsys.readouterr().out
+    assert "SSIM (range 2)" in printed and "+3" in printed and "persistence" in printed
+
+
+def test_evaluate_options(trained, tmp_path, capsys):
+    folder, (_, weights) = save_blobs(tmp_path / "blobs"), trained
+    command = ["evaluate", "tiny", "--weights", str(weights), "--data", str(folder), "--json", str(tmp_path / "s.json")]
+    cli.main([*command, "--dataset", "folder", "--split", "train", "--stride", "3", "--limit", "2"])
+    assert list(json.loads((tmp_path / "s.json").read_text())) == ["folder train"]
+    for options, message in (
+        (["--dataset", "kht"], "Did you mean 'kth'"),
+        (["--limit", "0"], "must be at least 1. Received: 0"),
+        (["--stride", "0"], "--stride must be at least 1"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            cli.main([*command, *options])
+    for option in (["--dataset", "folder"], ["--limit", "3"]):
+        with pytest.raises(SystemExit, match="is for video-prediction presets"):
+            cli.main(["evaluate", "scs_precipitation_small_radar", "--data", str(folder), *option])
+
+
+def predict(weights, file, output, *options):
+    cli.main(["predict", "tiny", "--weights", str(weights), "--input", str(file), "--output", str(output), *options])
+    with np.load(output / "forecast.npz", allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays}
+
+
+def test_predict_compares_with_the_last_frames(trained, tmp_path, capsys):
+    frames = moving_blobs(9)
+    np.save(tmp_path / "a.npy", frames)
+    made = predict(trained[1], tmp_path / "a.npy", tmp_path / "out")
+    np.testing.assert_array_equal(made["observed"], frames[3:6])
+    np.testing.assert_array_equal(made["truth"], frames[6:9])
+    model = zoo.load("tiny", weights=str(trained[1]))
+    np.testing.assert_allclose(made["predicted"], np.asarray(model(frames[None, 3:6]))[0], atol=1e-5)
+    assert "its last 3 frames" in capsys.readouterr().out
+    with Image.open(tmp_path / "out" / "forecast.gif") as animation:
+        assert animation.n_frames == 6
+    assert (tmp_path / "out" / "forecast.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("length, options", [(5, ()), (9, ("--beyond",))])
+def test_predict_beyond_the_end(trained, tmp_path, length, options):
+    frames = moving_blobs(length)
+    np.savez(tmp_path / "a.npz", frames=(255 * frames).astype("uint8"))
+    made = predict(trained[1], tmp_path / "a.npz", tmp_path / "out", *options)
+    assert "truth" not in made and made["predicted"].shape == (3, 16, 16, 1)
+    np.testing.assert_allclose(made["observed"], frames[-3:], atol=1 / 255)
+
+
+def test_predict_more_frames_than_were_trained(trained, tmp_path):
+    np.save(tmp_path / "a.npy", moving_blobs(5))
+    made = predict(trained[1], tmp_path / "a.npy", tmp_path / "out", "--steps", "8")
+    assert made["predicted"].shape == (8, 16, 16, 1)
+    three = predict(trained[1], tmp_path / "a.npy", tmp_path / "out", "--steps", "3")
+    np.testing.assert_allclose(made["predicted"][:3], three["predicted"], atol=1e-5)
+
+
+def test_predict_from_a_folder_of_images(trained, tmp_path):
+    save_images(tmp_path / "clip", range(4), size=(20, 30), start=100)
+    made = predict(trained[1], tmp_path / "clip", tmp_path / "out")
+    np.testing.assert_allclose(made["observed"][:, 0, 0, 0] * 255, [101, 102, 103], rtol=1e-5)
+
+
+def test_predict_errors(trained, tmp_path):
+    np.save(tmp_path / "short.npy", moving_blobs(2))
+    np.save(tmp_path / "large.npy", moving_blobs(9, size=20))
+    for file, options, message in (
+        ("short.npy", (), "too short. Needed: 3 frames to see, found: 2"),
+        ("large.npy", (), "must have the model's size, 16x16 .* Received: 20x20"),
+        ("none.npy", (), "none.npy: there is no such file"),
+        ("short.npy", ("--steps", "0"), "--steps must be at least 1. Received: 0"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            predict(trained[1], tmp_path / file, tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_picture_shows_observed_predicted_and_difference(tmp_path):
+    observed, predicted, truth = (np.full((2, 8, 8, 1), value, "float32") for value in (0.2, 0.6, 0.5))
+    prediction_picture(tmp_path / "p.png", observed, predicted, truth, "Title")
+    prediction_picture(tmp_path / "beyond.png", observed, predicted)
+
+    def share(name, level):
+        return (pixels(tmp_path / name) == round(level * 255)).all(-1).sum()
+
+    cell = share("p.png", 0.2) / 2
+    for level in (0.6, 0.5, 0.1):  # predicted, truth, difference: two cells each
+        assert share("p.png", level) == pytest.approx(2 * cell, rel=0.1), level
+    assert share("beyond.png", 0.6) > 0 and share("beyond.png", 0.5) < 0.05 * share("beyond.png", 0.6)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_animation_loops_over_all_frames(tmp_path, channels):
+    observed, predicted, truth = (np.full((2, 8, 12, channels), value, "float32") for value in (0.2, 0.6, 0.5))
+    predicted[..., 0] = 1.7  # drawn as 1
+    prediction_animation(tmp_path / "a.gif", observed, predicted, truth)
+    prediction_animation(tmp_path / "beyond.gif", observed, predicted)
+    with Image.open(tmp_path / "a.gif") as animation, Image.open(tmp_path / "beyond.gif") as beyond:
+        assert animation.n_frames == beyond.n_frames == 4 and animation.info["loop"] == 0
+        assert animation.width > beyond.width  # no difference is known
+        shown = []
+        for index in range(4):
+            animation.seek(index)
+            shown.append(np.asarray(animation.convert("RGB")))
+    grey = [(abs(frame.astype(int) - 51) < 6).all(-1).mean() for frame in shown]
+    assert min(grey[:2]) > 0.3 > max(grey[2:])  # both panels show what was seen
+    bright = [255, 255, 255] if channels != 3 else [255, 153, 153]
+    light = [(abs(frame.astype(int) - bright) < 6).all(-1).mean() for frame in shown]
+    assert light[3] > light[0] + 0.1
+
+
+def test_picture_errors(tmp_path, monkeypatch):
+    frames = np.zeros((2, 8, 8, 1))
+    for draw in (prediction_picture, prediction_animation):
+        for observed, predicted, truth in (
+            (frames[0], frames, None),
+            (frames, frames[:, :4], None),
+            (frames, frames, frames[:1]),
+        ):
+            with pytest.raises(ValueError, match="must be .time, height, width, channels., of one frame size"):
+                draw(tmp_path / "p", observed, predicted, truth)
+    for name, draw in (("matplotlib.figure", prediction_picture), ("PIL", prediction_animation)):
+        monkeypatch.setitem(__import__("sys").modules, name, None)
+        with pytest.raises(ImportError, match=r'pip install "scs-keras\[pictures\]"'):
+            draw(tmp_path / "p", frames, frames)
+    assert not list(tmp_path.iterdir())
+
+
+# --- the datasets of the paper, end to end ----------------------------------------------------------------------------
+
+
+def test_kth_ten_to_twenty_and_forty(tmp_path, monkeypatch):
+    """Trained for as many frames as are observed, or twice as many; evaluated and predicted at four times as many."""
+    for person in (1, 15, 17):
+        for action in ("walking", "running"):
+            folder = tmp_path / "data" / action / f"person{person:02}_x"
+            folder.mkdir(parents=True)
+            for index, frame in enumerate(moving_blobs(52, start=person)[..., 0]):
+                Image.fromarray((255 * frame).astype("uint8")).save(folder / f"image_{index + 1:04}.jpg")
+    for future in (20, 40):
+        add_preset(monkeypatch, tmp_path, f"tiny_{future}", "tau", observed=(10, 16, 16, 1), future=future)
+    settings = ["preset=tiny_20", "dataset=kth", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=1"]
+    run.train("video_prediction", tmp_path / "data", tmp_path / "out", settings, verbose=0)
+    weights, folder = str(tmp_path / "out" / run.WEIGHTS), str(tmp_path / "data")
+    for future in (20, 40):
+        lead = tmp_path / f"{future}.json"
+        command = ["evaluate", f"tiny_{future}", "--weights", weights, "--data", folder, "--dataset", "kth"]
+        cli.main([*command, "--limit", "2", "--lead-json", str(lead)])
+        scores = json.loads(lead.read_text())["kth test"]["model"]
+        assert {len(values) for values in scores.values()} == {future}
+    made = json.loads((tmp_path / "20.json").read_text()), json.loads((tmp_path / "40.json").read_text())
+    assert all(value is not None and np.isfinite(value) for each in made for value in each["kth test"]["model"]["mse"])
+
+
+def test_kitti_to_caltech(tmp_path, monkeypatch):
+    frames = (255 * moving_blobs(40, channels=3)).astype("uint8")
+    hickle, arrays = tmp_path / "data" / "kitti_hkl", tmp_path / "data" / "kitticaltech_npy"
+    hickle.mkdir(parents=True)
+    arrays.mkdir()
+    save_hickle(hickle / "X_train.hkl", frames)
+    save_hickle(hickle / "sources_train.hkl", ["a"] * 23 + ["b"] * 17)
+    np.save(arrays / "test_data.npy", frames[::-1])
+    np.save(arrays / "test_idx.npy", np.array([7, 18, 29]))
+    add_preset(monkeypatch, tmp_path, "tiny", "tau", observed=(10, 16, 16, 3), future=1)
+    settings = ["preset=tiny", "dataset=kitti_caltech", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=1"]
+    run.train("video_prediction", tmp_path / "data", tmp_path / "out", settings, verbose=0)
+    with h5py.File(tmp_path / "out" / run.WEIGHTS) as file:
+        assert len(file) > 0
+    command = ["evaluate", "tiny", "--weights", str(tmp_path / "out" / run.WEIGHTS), "--data", str(tmp_path / "data")]
+    for dataset in ("kitti_caltech", "kitti_caltech_bgr"):
+        cli.main([*command, "--dataset", dataset, "--json", str(tmp_path / "s.json")])
+        scores = json.loads((tmp_path / "s.json").read_text())[f"{dataset} test"]
+        expected = np.mean(
+            [((frames[::-1][s + 10] / 255.0 - frames[::-1][s + 9] / 255.0) ** 2).sum() for s in (7, 18, 29)]
+        )
+        assert scores["persistence"]["mse"] == pytest.approx(expected, rel=1e-4)
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+def test_publish_and_card(tmp_path, monkeypatch):
+    folder = save_blobs(tmp_path / "blobs")
+    preset = add_preset(monkeypatch, tmp_path / "zoo", "tiny")
+    settings = ["preset=tiny", "dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=0"]
+    run.train("video_prediction", folder, tmp_path / "out", settings, verbose=0)
+    publish.publish(tmp_path / "out", folder)
+    model = zoo.load("tiny")  # the published file
+    frames, expected = preset.golden()
+    assert frames.shape == (1, 3, 16, 16, 1)
+    np.testing.assert_allclose(np.asarray(model(frames)), expected, atol=1e-5)
+    scores = preset.record["metrics"]["folder test (2 sequences)"]
+    assert scores.keys() == {"model", "persistence"}
+    card = preset.card_path.read_text()
+    assert card == model_card(preset)
+    assert "| mse | mae | ssim | ssim_published | psnr |" in card and f"| {scores['persistence']['mse']:.2f} |" in card
+    assert (
+        "scs-keras evaluate tiny --data DIR --dataset folder" in card
+        and "dBZ" not in card
+        and "height and width" not in card
+    )

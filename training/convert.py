@@ -1,0 +1,90 @@
+"""Turns a checkpoint of the public reference benchmark (OpenSTL) into weights of the zoo."""
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from scs_keras import zoo
+from scs_keras.zoo.files import without_optimizer, written_beside
+from scs_keras.zoo.video_prediction import load_reference
+
+ENDING = ".weights.h5"
+
+
+def convert(checkpoint, preset, output=None):
+    """Converts a checkpoint and returns the path of the weights file, for `zoo.load(preset, weights=path)`.
+
+    Args:
+        checkpoint: PyTorch file (a state dict, or a dict with one under "state_dict"), or an npz of the same names.
+        preset: name in the zoo.
+        output: `.weights.h5` file; by default the checkpoint's name with that ending, beside it.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        ValueError: it is not one, or not of this preset: all names and shapes that differ are listed, and no
+            file is written.
+        ImportError: a PyTorch file without PyTorch.
+    """
+    checkpoint = Path(checkpoint)
+    output = Path(output) if output else checkpoint.with_name(f"{checkpoint.stem}{ENDING}")
+    if not output.name.endswith(ENDING):
+        raise ValueError(f"--output must end in {ENDING}. Received: {output}. Try: {output.with_suffix('')}{ENDING}.")
+    record = zoo.get_preset(preset)
+    if record.task != "video_prediction":
+        raise ValueError(
+            f"{preset} has no reference checkpoints, it is for {record.task}. Allowed: "
+            f"{', '.join(each.name for each in zoo.list_presets('video_prediction'))}."
+        )
+    arrays = read_checkpoint(checkpoint)
+    model = record.make()
+    try:
+        load_reference(model, arrays)
+    except ValueError as error:
+        raise ValueError(f"{checkpoint} cannot be converted for {preset}. {error}") from None
+    with written_beside(output) as beside, without_optimizer(model):
+        model.save_weights(beside)
+    return output
+
+
+def read_checkpoint(path):
+    """{name: array} of a PyTorch file or an npz; nothing in it is executed."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    if path.suffix == ".npz":
+        return _from_npz(path)
+    return _from_torch(path)
+
+
+def _from_npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not an npz file of arrays: {error}") from error
+
+
+def _from_torch(path):
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            f'{path} is read by PyTorch, which is not installed: pip install "scs-keras[convert]". Where it is, '
+            f"numpy.savez('{path.stem}.npz', **{{name: tensor.numpy() for name, tensor in state_dict.items()}}) gives "
+            "a file that can be converted without."
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # PyTorch raises RuntimeError, UnpicklingError, EOFError, KeyError and others
+        raise ValueError(
+            f"{path} cannot be read as weights (torch.load with weights_only=True, which refuses everything but "
+            f"tensors in plain containers). Save its state dict alone: torch.save(model.state_dict(), FILE). {error}"
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(hasattr(each, "numpy") for each in state.values()):
+        raise ValueError(f'{path} holds no state dict: not {{name: tensor}}, nor one under "state_dict".')
+    return {name: tensor.detach().float().numpy() for name, tensor in state.items()}

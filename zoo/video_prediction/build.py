@@ -1,0 +1,108 @@
+"""`build("tau", (10, 64, 64, 1))`: a model of the family by its short name."""
+
+import difflib
+import inspect
+
+from scs_keras.zoo.video_prediction.convlstm import ConvLSTM
+from scs_keras.zoo.video_prediction.crevnet import CrevNet
+from scs_keras.zoo.video_prediction.e3dlstm import E3DLSTM
+from scs_keras.zoo.video_prediction.mau import MAU
+from scs_keras.zoo.video_prediction.mim import MIM
+from scs_keras.zoo.video_prediction.phydnet import PhyDNet
+from scs_keras.zoo.video_prediction.predictor import default_dtype
+from scs_keras.zoo.video_prediction.predrnn import PredRNN, PredRNNpp, PredRNNv2
+from scs_keras.zoo.video_prediction.scs import SCSVideo
+from scs_keras.zoo.video_prediction.simvp import SimVP
+
+# Short name: (class, hyperparameters that make the variant).
+NAMES = {
+    "tau": (SimVP, dict(model_type="TAU", alpha=0.1)),
+    "simvp": (SimVP, dict(model_type="IncepU")),
+    "simvp_gsta": (SimVP, dict(model_type="gSTA")),
+    "convlstm": (ConvLSTM, {}),
+    "predrnn": (PredRNN, {}),
+    "predrnnpp": (PredRNNpp, {}),
+    "predrnnv2": (PredRNNv2, {}),
+    "mim": (MIM, {}),
+    "e3dlstm": (E3DLSTM, {}),
+    "mau": (MAU, {}),
+    "phydnet": (PhyDNet, {}),
+    "crevnet": (CrevNet, {}),
+    "scs_video": (SCSVideo, {}),
+}
+
+# Keys of the reference's configurations that say what other arguments say; how, from the model's shape and lengths.
+_REDUNDANT = {
+    "in_shape": lambda shape, length: (shape[0], shape[3], shape[1], shape[2]),  # channels first there
+    "pre_seq_length": lambda shape, length: shape[0],
+    "aft_seq_length": lambda shape, length: length,
+    "total_length": lambda shape, length: shape[0] + length,
+}
+
+
+def build(name, input_shape, output_length=None, dtype=None, **hyperparameters):
+    """A model of the family with its weights made, at random initial values.
+
+    Args:
+        name: short name, one of `NAMES`.
+        input_shape: (time, height, width, channels) of the observed frames.
+        output_length: number of frames to predict; as many as are observed by default.
+        dtype: policy of all its layers, for example "mixed_bfloat16"; the global one by default.
+        **hyperparameters: under the reference's names; what is not given is the published Moving MNIST
+            configuration. `output_channels` is one for every model. A configuration of the reference may be given
+            whole: `in_shape`, `pre_seq_length`, `aft_seq_length` and `total_length` are checked against the
+            arguments above (the third gives `output_length` where it is not), `device` is ignored.
+
+    Raises:
+        ValueError: if the name or a hyperparameter is unknown, or a value is not allowed.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.0)
+        raise ValueError(f"There is no video model {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(NAMES)}.")
+    model_class, variant = NAMES[name]
+    output_length = hyperparameters.get("aft_seq_length") if output_length is None else output_length
+    hyperparameters = _without_redundant(hyperparameters, tuple(input_shape), output_length)
+    if "model_type" in variant and "model_type" in hyperparameters:
+        _agree("model_type", hyperparameters.pop("model_type"), variant["model_type"], f"the name {name!r}")
+    _check_names(name, model_class, hyperparameters)
+    with default_dtype(dtype):
+        model = model_class(input_shape, output_length, name=name, **{**variant, **hyperparameters})
+        if not model.built:
+            model.build((None, *model.frames_shape))
+    return model
+
+
+def hyperparameters_of(model_class):
+    """{name: default} of a model class."""
+    parameters = inspect.signature(model_class.__init__).parameters.values()
+    given = ("self", "input_shape", "output_length")
+    named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD and p.name not in given}
+    return {"output_channels": None, **named}
+
+
+def _without_redundant(hyperparameters, shape, output_length):
+    if len(shape) == 4:  # otherwise the model's own check says what is wrong
+        for key, value_of in _REDUNDANT.items():
+            if key in hyperparameters:
+                received = hyperparameters[key]
+                received = tuple(received) if isinstance(received, (list, tuple)) else received
+                _agree(key, received, value_of(shape, output_length or shape[0]), "input_shape and output_length")
+    return {key: value for key, value in hyperparameters.items() if key not in {*_REDUNDANT, "device"}}
+
+
+def _agree(key, received, expected, source):
+    if str(received).lower() != str(expected).lower():
+        raise ValueError(
+            f"`{key}` does not agree with {source}, which make it {expected!r}. Received: {key}={received!r}."
+        )
+
+
+def _check_names(name, model_class, hyperparameters):
+    allowed = hyperparameters_of(model_class)
+    for key in hyperparameters:
+        if key not in allowed:
+            spelt = {each.lower(): each for each in allowed}
+            near = spelt[difflib.get_close_matches(key.lower(), spelt, n=1, cutoff=0.0)[0]]
+            raise ValueError(
+                f"{name!r} has no hyperparameter {key!r}. Did you mean {near!r}? Allowed: {', '.join(allowed)}."
+            )

@@ -1,0 +1,77 @@
+"""Convolutions and normalisations with PyTorch's padding, constants and initial values, built when they are made."""
+
+import keras
+from keras import initializers, ops
+
+EPSILON = 1e-5  # of every normalisation of the reference
+
+
+def built(layer, channels):
+    """The layer with its weights made, for images of so many channels."""
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def torch_uniform(fan_in):
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's initial kernels and biases."""
+    return initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+
+
+class GroupedConv2D(keras.layers.Conv2D):
+    """Keras's grouped convolution as one convolution per group.
+
+    Keras has TensorFlow compile grouped convolutions by XLA, whose gradient on a CPU takes 30 to 60 times as long.
+    """
+
+    def convolution_op(self, inputs, kernel):
+        parts = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1))
+        return ops.concatenate([ops.conv(part, weights, padding=self.padding) for part, weights in parts], axis=-1)
+
+
+def convolution(channels, filters, kernel_size=1, groups=1, initializer=None):
+    """A convolution of stride 1, zero padding; initial values PyTorch's, or `initializer` with zero biases."""
+    uniform = torch_uniform(kernel_size**2 * channels // groups)
+    make = keras.layers.Conv2D if groups == 1 else GroupedConv2D
+    layer = make(
+        filters, kernel_size, padding="same", groups=groups,
+        kernel_initializer=initializer or uniform, bias_initializer="zeros" if initializer else uniform,
+    )  # fmt: skip
+    return built(layer, channels)
+
+
+def depthwise(channels, kernel_size, dilation=1, initializer=None):
+    """A depthwise convolution, otherwise as `convolution`."""
+    uniform = torch_uniform(kernel_size**2)
+    layer = keras.layers.DepthwiseConv2D(
+        kernel_size, padding="same", dilation_rate=dilation,
+        depthwise_initializer=initializer or uniform, bias_initializer="zeros" if initializer else uniform,
+    )  # fmt: skip
+    return built(layer, channels)
+
+
+def dense(inputs, units):
+    """A dense layer without bias, on vectors."""
+    layer = keras.layers.Dense(units, use_bias=False, kernel_initializer=torch_uniform(inputs))
+    layer.build((None, inputs))
+    return layer
+
+
+def group_normalization(groups, channels):
+    return built(keras.layers.GroupNormalization(groups, epsilon=EPSILON), channels)
+
+
+def batch_normalization(channels):
+    return built(keras.layers.BatchNormalization(momentum=0.9, epsilon=EPSILON), channels)
+
+
+def pixel_shuffle(images):
+    """(batch, height, width, 4 c) to (batch, 2 height, 2 width, c); channel c*4 + 2*row + column, as PyTorch's."""
+    _, height, width, channels = ops.shape(images)
+    images = ops.reshape(images, (-1, height, width, channels // 4, 2, 2))
+    images = ops.transpose(images, (0, 1, 4, 2, 5, 3))
+    return ops.reshape(images, (-1, 2 * height, 2 * width, channels // 4))
+
+
+def pad(images, size):
+    """Zeros on all four sides: a strided convolution then starts where PyTorch's does; Keras's "same" does not."""
+    return ops.pad(images, [[0, 0], [size, size], [size, size], [0, 0]])
