@@ -1,4 +1,4 @@
-"""`scs-keras demo`: a real radar sequence, forecast by the zoo's trained models, as a picture, an animation and a table."""
+"""`scs-keras demo`: a real radar sequence, forecast by the zoo's trained models: a picture, an animation, a table."""
 
 from pathlib import Path
 

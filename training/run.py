@@ -3,6 +3,10 @@
 Killed at any time and started again with the same command, it goes on from the last checkpoint and ends
 with the weights it would have had: batches are functions of seed and step, and the checkpoint holds
 weights, optimiser, switch and the number of draws.
+
+A recipe is a module with `Recipe`, `build(recipe)` and `batches(recipe, folder, start_step)`. It may have
+`pairs(model, batches)`, which makes of them what `fit` gets, `callbacks(recipe, folder)`, and
+`finish(model, recipe, folder)`, for what comes after the last step.
 """
 
 import difflib
@@ -88,7 +92,8 @@ class Checkpoint(keras.callbacks.Callback):
         with written_beside(self.path) as beside:
             self.model.save_weights(beside)
         minutes = self.earlier + (time.monotonic() - self.start) / 60
-        self.clock.write_text(json.dumps({"minutes": round(minutes, 1)}))
+        with written_beside(self.clock) as beside:
+            beside.write_text(json.dumps({"minutes": round(minutes, 1)}))
 
 
 def train(name, data, output, settings=(), strategy="one", verbose=1):
@@ -103,32 +108,37 @@ def train(name, data, output, settings=(), strategy="one", verbose=1):
         verbose: of `fit`.
 
     Raises:
-        ValueError: for an unknown recipe or setting, bad data, or an output folder of another recipe.
+        ValueError: for an unknown recipe or setting, fewer than one step, bad data, or an output folder of another
+            recipe.
     """
     module = load_recipe(name)
     recipe = with_settings(module.Recipe(), settings)
-    if recipe.steps % recipe.checkpoint_every:
+    if min(recipe.steps, recipe.checkpoint_every) < 1:
         raise ValueError(
-            "steps must be a multiple of checkpoint_every. "
+            "steps and checkpoint_every must be at least 1. "
             f"Received: steps={recipe.steps}, checkpoint_every={recipe.checkpoint_every}."
         )
     module.batches(recipe, data, 0)  # bad data must show before anything is written
+    callbacks = module.callbacks(recipe, data) if hasattr(module, "callbacks") else []
     output = Path(output)
     _remember(output, name, recipe)
     keras.utils.set_random_seed(recipe.seed)
     with strategy_scope(strategy):
         model = module.build(recipe)
-    step = _restore(model, output / CHECKPOINT)
-    if step < recipe.steps:
+        step = _restore(model, output / CHECKPOINT)
+    checkpoint = Checkpoint(output / CHECKPOINT)
+    for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):
+        batches = module.batches(recipe, data, start)
         model.fit(
-            module.batches(recipe, data, step),
-            steps_per_epoch=recipe.checkpoint_every,
-            initial_epoch=step // recipe.checkpoint_every,
-            epochs=recipe.steps // recipe.checkpoint_every,
-            callbacks=[Checkpoint(output / CHECKPOINT), *_loggers(output, append=step > 0)],
+            module.pairs(model, batches) if hasattr(module, "pairs") else batches,
+            steps_per_epoch=length,
+            initial_epoch=start // recipe.checkpoint_every,
+            epochs=-(-end // recipe.checkpoint_every),
+            callbacks=[checkpoint, *callbacks, *_loggers(output, append=start > 0)],
             verbose=verbose,
         )
-    module.finish(model, recipe, data)
+    if hasattr(module, "finish"):
+        module.finish(model, recipe, data)
     with written_beside(output / WEIGHTS) as beside, without_optimizer(model):
         model.save_weights(beside)
     return model
@@ -144,8 +154,16 @@ def _remember(output, name, recipe):
             f"{output} holds a training with other settings ({', '.join(differing)}). "
             "Give another --output, or the settings in its recipe.json to go on with it."
         )
-    output.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=1))
+    if not path.exists():
+        with written_beside(path) as beside:
+            beside.write_text(json.dumps(settings, indent=1))
+
+
+def _stretches(step, steps, every):
+    """(start, end, length of an epoch) of the calls of `fit` from `step` on: whole epochs, then a shorter last one."""
+    whole = steps - steps % every
+    parts = (step, whole, every), (max(step, whole), steps, steps - whole)
+    return [part for part in parts if part[0] < part[1]]
 
 
 def _restore(model, path):
