@@ -16,10 +16,18 @@ class ConvLSTMNetwork(keras.Layer):
         normalization: None or "group": group normalisation of each layer's outputs.
 
     Its states are [h_0, c_0, h_1, c_1, ...], each (batch, height, width, filters of the layer).
+
+    Raises:
+        ValueError: for another normalisation.
     """
 
     def __init__(self, filters, kernel_size=3, normalization=None, **kwargs):
         super().__init__(**kwargs)
+        if normalization not in (None, "group"):
+            raise ValueError(
+                "`normalization` of a ConvLSTMNetwork must be None or 'group'. "
+                f"Received: normalization={normalization!r}."
+            )
         self.filters, self.kernel_size, self.normalization = list(filters), kernel_size, normalization
         self.recurrent_layers = [
             keras.layers.ConvLSTM2D(
