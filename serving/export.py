@@ -112,5 +112,7 @@ def check(model, path, time, frame):
         "step": float(np.abs(result["output"] - expected).max()),
     }
     if max(differences.values()) > TOLERANCE:
-        raise ValueError(f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}.")
+        raise ValueError(
+            f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}."
+        )
     return differences

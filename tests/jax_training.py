@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras.layers import RNN, Dense
 
-from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSCell, SCSModel, SCSNetwork, SwitchCallback
+from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSCell, SCSModel, SCSNetwork, SwitchCallback, zoo
 
-X, Y = (np.random.default_rng(seed).normal(size=(8, 4, 6, 5, 1)).astype("float32") for seed in (0, 1))
+X, Y = (np.random.default_rng(seed).normal(size=(8, 3, 6, 5, 1)).astype("float32") for seed in (0, 1))
 RECURRENT = {
     "rnn": lambda: RNN(SCSCell(3, strides=2), return_sequences=True, return_state=True),
     "unrolled": lambda: RNN(SCSCell(3), unroll=True),
@@ -23,10 +23,12 @@ RECURRENT = {
 }
 COMPILE = {
     "whole": lambda: dict(switch=ASTSGD(), loss_weights={"spatial": 0.5}),
-    "clips": lambda: dict(switch=ASTSGD(controller="network"), long_sequence=LTSC(3)),
+    "clips": lambda: dict(switch=ASTSGD(controller="network"), long_sequence=LTSC(2)),
     "accumulated": lambda: dict(switch=STSGD(0.5, decay_steps=4), accumulate_steps=2, clip=1e-3),
-    "plain": lambda: dict(long_sequence=LTSC(3), clip=None, accumulate_steps=2),
+    "plain": lambda: dict(long_sequence=LTSC(2), clip=None, accumulate_steps=2),
 }
+PRESET = "scs_precipitation_advection_small_radar"
+RADAR = np.random.default_rng(2).random((1, 2, 16, 20, 1)).astype("float32")
 
 
 def build_layer(make):
@@ -35,23 +37,36 @@ def build_layer(make):
 
 
 def build_model(**arguments):
-    network = SCSNetwork([3, 2], normalization="group", kernel_regularizer=keras.regularizers.L2(1e-3))
+    network = SCSNetwork([2], normalization="group", kernel_regularizer=keras.regularizers.L2(1e-3))
     model = SCSModel(network, Dense(1), temporal_head=Dense(1))
     model.build(X.shape)
     model.compile(keras.optimizers.SGD(0.2), "mse", "mse", "mse", **arguments)
     return model
 
 
-def call(model):
-    return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(model(X))]
+def load_preset():
+    model = zoo.load(PRESET)
+    model.output_length = 2
+    return model
 
 
-def train(model, **arguments):
-    return model.fit(X, Y, batch_size=4, epochs=3, shuffle=False, verbose=0, **arguments).history
+# JAX compiles one function faster than many operations, TensorFlow runs operations faster than it traces a function.
+COMPILED = keras.backend.backend() == "jax"
+
+
+def call(model, x=X):
+    outputs = model.predict(x, verbose=0) if COMPILED else model(x)
+    return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
+
+
+def train(model, epochs=3):
+    model.run_eagerly = not COMPILED
+    return model.fit(X, Y, batch_size=4, epochs=epochs, shuffle=False, verbose=0).history
 
 
 def main(folder):
     assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
+    sys.modules["tensorflow"] = None  # as if it were not installed
     for name, make in RECURRENT.items():
         model = build_layer(make)
         model.load_weights(folder / f"{name}.weights.h5")
@@ -65,6 +80,8 @@ def main(folder):
         model.save(folder / f"{name}.keras")
         logs = {log: np.array([float(value) for value in values]) for log, values in history.items()}
         np.savez(folder / f"{name}.npz", *call(model), **logs)
+
+    np.savez(folder / "preset.npz", *call(load_preset(), RADAR))
 
     switch = STSGD(0.5, decay_steps=12)
     model = keras.Sequential([keras.Input(X.shape[1:]), SCS2D(2, switch=switch), RNN(SCSCell(1, switch=switch))])

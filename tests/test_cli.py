@@ -71,16 +71,22 @@ def test_presets_are_listed(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["predict", PRESET, "--input", "nothing.npz", "--output", "x"], "nothing.npz"),
-        (["evaluate", PRESET, "--data", "nothing"], "nothing"),
-        (["evaluate", "scs_precipitation_smal", "--data", "."], "."),
-        (["export", "scs_precipitation_15_reec", "--output", "x"], "weights=None"),
+        (["predict", PRESET, "--input", "nothing.npz", "--output", "x"], "nothing.npz: there is no such file"),
+        (["evaluate", PRESET, "--data", "nothing"], "nothing: there is no such folder"),
+        (["evaluate", PRESET, "--data", "."], "the folder has no .npz file"),
+        (
+            ["evaluate", "scs_precipitation_smal_radar", "--data", "."],
+            "There is no preset 'scs_precipitation_smal_radar'. Did you mean 'scs_precipitation_small_radar'?",
+        ),
+        (["export", PRESET, "--output", "x", "--weights", "mine.weights.h5"], "There is no weights file 'mine.weights.h5'"),
+        (["export", "scs_precipitation_15_reec", "--output", "x"], 'zoo.load("scs_precipitation_15_reec", weights=None)'),
     ],
 )
 def test_errors_are_one_message(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises(SystemExit) as exit:
         cli.main(arguments)
+    assert str(exit.value).startswith(f"scs-keras {arguments[0]}: ") and message in str(exit.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -7,9 +7,10 @@ from keras import ops
 
 from scs_keras import ASTSGD, SCSNetwork
 from scs_keras.goals import advect, frame_difference
+from scs_keras.zoo.encoder_decoder import fold, unfold
 from scs_keras.zoo.precipitation.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.precipitation.losses import ForecastLoss
-from scs_keras.zoo.precipitation.model import PrecipitationForecaster, difference_and_flow, fold, unfold
+from scs_keras.zoo.precipitation.model import PrecipitationForecaster, difference_and_flow
 from scs_keras.zoo.precipitation.units import rain_to_scaled
 
 
@@ -166,6 +167,11 @@ def test_initial_states_are_refused():
 def test_a_convlstm_has_no_sub_goals():
     with pytest.raises(ValueError, match="no sub-goal networks"):
         forecaster("convlstm")(frames(), stream="spatial")
+
+
+def test_another_normalization_of_a_convlstm():
+    with pytest.raises(ValueError, match="must be None or 'group'. Received: normalization='batch'"):
+        ConvLSTMNetwork([4], normalization="batch")
 
 
 def test_predict_takes_another_size_at_each_call():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-SECTIONS = ("Use the cell", "Train on your data", "Serve")
+SECTIONS = ("Use the cell", "Train on your data", "Predict video", "Serve")
 
 
 def blocks(section):

@@ -6,12 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
+from scs_keras import ASTSGD, SCSModel, SCSNetwork
 from scs_keras.training import run
+from scs_keras.training.data.step_dataset import step_dataset
 
 SETTINGS = [
     "preset=scs_precipitation_small_radar", "steps=20", "checkpoint_every=2", "batch_size=2", "crop=16", "border=2", "warmup=1",
@@ -45,12 +50,14 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     command = [sys.executable, "-m", "scs_keras", "train", "precipitation_radar", "--data", str(radar), "--quiet"]
     command += [part for setting in SETTINGS for part in ("--set", setting)]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    killed = subprocess.Popen([*command, "--output", str(parts)])
-    while not (parts / run.CHECKPOINT).exists():
-        assert killed.poll() is None
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    for sign in ("recipe.json", run.CHECKPOINT):  # before the first checkpoint, and after it
+        killed = subprocess.Popen([*command, "--output", str(parts)])
+        while not (parts / sign).exists():
+            assert killed.poll() is None
+            time.sleep(0.05)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        assert (parts / run.CHECKPOINT).exists() == (sign == run.CHECKPOINT)
     assert not (parts / run.WEIGHTS).exists()
     resumed = subprocess.run([*command, "--output", str(parts)], capture_output=True, text=True)
     assert resumed.returncode == 0 and "Going on from step" in resumed.stdout, resumed.stderr
@@ -72,6 +79,76 @@ def test_it_learns(radar, tmp_path):
     assert losses[-1] < losses[0] / 2
 
 
+def tiny_recipe():
+    """A recipe of one semi-coupled layer on random sequences."""
+
+    @dataclass(frozen=True)
+    class Recipe:
+        steps: int = 5
+        checkpoint_every: int = 2
+        seed: int = 0
+
+    def build(recipe):
+        model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+        model.build((None, 2, 4, 3, 1))
+        model.compile(keras.optimizers.Adam(0.01), "mse", spatial_loss="mse", switch=ASTSGD())
+        return model
+
+    def batches(recipe, folder, start_step):
+        def batch(step):
+            return tuple(np.random.default_rng((step, part)).normal(size=(4, 2, 4, 3, 1)).astype("float32") for part in (0, 1))
+
+        return step_dataset(batch, [(4, 2, 4, 3, 1)] * 2, start_step)
+
+    return SimpleNamespace(Recipe=Recipe, build=build, batches=batches)
+
+
+@pytest.mark.parametrize(("strategy", "stopped_after"), [("one", 1), ("mirrored", 0)])
+def test_last_stretch_may_be_shorter(strategy, stopped_after, tmp_path, monkeypatch, two_replicas, uninterrupted):
+    """Five steps, a checkpoint every two: on one device or two, stopped and resumed anywhere, the weights are the same."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: two_replicas)
+    monkeypatch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+    with monkeypatch.context() as patch:
+        save = run.Checkpoint.on_epoch_end
+
+        def save_and_stop(self, epoch, logs=None):
+            save(self, epoch, logs)
+            if epoch == stopped_after:
+                raise KeyboardInterrupt
+
+        patch.setattr(run.Checkpoint, "on_epoch_end", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            run.train("tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
+    model = run.train("tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
+    assert keras.ops.convert_to_numpy(model.optimizer.iterations) == 5
+    expected, received = uninterrupted, weights_of(tmp_path / "out" / run.WEIGHTS)
+    assert expected.keys() == received.keys()
+    for name in expected:
+        np.testing.assert_allclose(received[name], expected[name], atol=1e-5, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The weights of the tiny recipe, trained in one go on one device."""
+    folder = tmp_path_factory.mktemp("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+        run.train("tiny", folder, folder, verbose=0)
+    assert [row["epoch"] for row in csv.DictReader(open(folder / "log.csv"))] == ["0", "1", "2"]
+    return weights_of(folder / run.WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [(0, [(0, 6, 3), (6, 7, 1)]), (3, [(3, 6, 3), (6, 7, 1)]), (6, [(6, 7, 1)]), (7, [])],
+)
+def test_stretches_of_the_steps_that_are_left(steps, expected):
+    assert run._stretches(steps, 7, 3) == expected
+    assert run._stretches(0, 3, 100) == [(0, 3, 3)]  # `--set steps=3` alone
+
+
 def test_misspelt_setting_names_the_nearest(radar, tmp_path):
     with pytest.raises(ValueError, match="Did you mean learning_rate=0.0005"):
         run.train("precipitation_radar", radar, tmp_path / "x", ["learning_rat=1"])
@@ -83,9 +160,11 @@ def test_setting_of_another_type(radar, tmp_path):
         run.train("precipitation_radar", radar, tmp_path / "x", ["steps=many"])
 
 
-def test_steps_and_checkpoints_must_fit(radar, tmp_path):
-    with pytest.raises(ValueError, match="multiple of checkpoint_every"):
-        run.train("precipitation_radar", radar, tmp_path / "x", ["steps=5", "checkpoint_every=2"])
+@pytest.mark.parametrize("setting", ["steps=0", "checkpoint_every=0"])
+def test_steps_and_checkpoints_must_be_positive(setting, radar, tmp_path):
+    with pytest.raises(ValueError, match="steps and checkpoint_every must be at least 1"):
+        run.train("precipitation_radar", radar, tmp_path / "x", [setting])
+    assert not (tmp_path / "x").exists()
 
 
 def test_border_must_leave_some_of_the_crop(radar, tmp_path):
@@ -110,6 +189,32 @@ def test_output_of_another_training_is_not_overwritten(tmp_path):
     run._remember(tmp_path, "precipitation_radar", recipe)
     with pytest.raises(ValueError, match="holds a training with other settings \\(seed\\)"):
         run._remember(tmp_path, "precipitation_radar", run.with_settings(recipe, ["seed=1"]))
+
+
+def test_a_matching_recipe_json_is_left_alone(tmp_path):
+    recipe = run.load_recipe("precipitation_radar").Recipe()
+    run._remember(tmp_path, "precipitation_radar", recipe)
+    before = (tmp_path / "recipe.json").stat()
+    run._remember(tmp_path, "precipitation_radar", recipe)
+    after = (tmp_path / "recipe.json").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_killed_while_writing_leaves_no_half_a_file(tmp_path, monkeypatch):
+    def write_half(path, text):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    checkpoint = run.Checkpoint(tmp_path / run.CHECKPOINT)
+    checkpoint.set_model(SimpleNamespace(save_weights=lambda path: path.write_bytes(b"weights")))
+    checkpoint.on_epoch_end(0, {"loss": 1.0})
+    before = (tmp_path / "time.json").read_text()
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.on_epoch_end(1, {"loss": 1.0})
+    with pytest.raises(KeyboardInterrupt):
+        run._remember(tmp_path, "precipitation_radar", run.load_recipe("precipitation_radar").Recipe())
+    assert (tmp_path / "time.json").read_text() == before and not (tmp_path / "recipe.json").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):

@@ -62,6 +62,13 @@ def test_a_preset_without_weights_says_what_to_type():
         zoo.load("scs_precipitation_15_reec")
 
 
+@pytest.mark.parametrize("path", ["mine.weights.h5", "."])
+def test_a_missing_weights_file(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"no weights file '{path}'. Give the path of a .weights.h5 file"):
+        zoo.load(TRAINED[0].name, weights=path)
+
+
 def test_a_changed_weights_file_is_refused(monkeypatch):
     monkeypatch.setattr(preset_module, "file_sha256", lambda path: "0" * 64)
     with pytest.raises(ValueError, match="not the file that was published"):
