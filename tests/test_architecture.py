@@ -136,7 +136,7 @@ def test_wheel_holds_the_rooms_as_real_files(wheel):
 def test_wheel_holds_every_module(wheel):
     names = {name for name in wheel.namelist() if name.endswith(".py")}
     modules = set()
-    for room, path in sources():
+    for _, path in sources():
         name = path.relative_to(ROOT).as_posix()
         modules.add(name if name.startswith("scs_keras/") else f"scs_keras/{name}")
     assert names == modules

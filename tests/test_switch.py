@@ -188,7 +188,8 @@ def test_scope():
     [
         (lambda: STSGD(np.float32(0.5), decay_steps=np.int64(4), seed=np.int64(3)), dict(p=0.5, decay_steps=4, seed=3)),
         (lambda: STSGD(spatial=np.float64(0.25)), dict(p=0.5, spatial=0.25, temporal=None)),
-        (lambda: ASTSGD(np.float32(0.25), np.int32(1), np.float64(2), np.float32(4)), dict(q0=0.25, threshold=1, alpha=2.0, initial_loss=4.0)),
+        (lambda: ASTSGD(np.float32(0.25), threshold=np.int32(1)), dict(q0=0.25, threshold=1)),
+        (lambda: ASTSGD(alpha=np.float64(2), initial_loss=np.float32(4)), dict(alpha=2.0, initial_loss=4.0)),
     ],
 )
 def test_numbers_of_numpy_become_a_config(make, expected):

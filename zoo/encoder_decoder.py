@@ -137,9 +137,6 @@ class EncoderDecoder(SCSModel):
             outputs.append(output if stream == "temporal" else predicted)
         return ops.stack(outputs, axis=1)
 
-    def get_compile_config(self):
-        return super().get_compile_config() if self.compiled else {}
-
     def initial_states(self, batch_size, height, width):
         """The encoder's gates before the first image."""
         rows, columns = -(-height // self.patch), -(-width // self.patch)
