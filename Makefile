@@ -28,6 +28,8 @@ test: venv
 
 bench: venv
 	.venv/bin/python benchmarks/speed.py
+	.venv/bin/python benchmarks/speed.py --dtype mixed_bfloat16
+	.venv/bin/python benchmarks/operations.py
 	.venv/bin/python benchmarks/memory.py
 
 clean:

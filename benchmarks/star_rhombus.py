@@ -203,14 +203,14 @@ def draw(document, path):
             for line in lines:
                 axis.plot(line, color=colour, alpha=0.3, linewidth=1)
             if lines:
-                axis.plot(np.mean(lines, axis=0), color=colour, linewidth=2, label=way)
+                axis.plot(np.median(lines, axis=0), color=colour, linewidth=2, label=way)  # a training may diverge
         axis.plot(constant, color="grey", linestyle=":", label="best constant answer")
         axis.axvline(study["clip"] - 1, color="black", linewidth=0.8, linestyle="--")
         axis.axhline(2, color="black", linewidth=0.8)
-        axis.text(study["clip"] - 0.5, 0.2, f"a clip is {study['clip']} frames", fontsize=8)
+        axis.text(study["clip"] - 0.5, 38, f"a clip is {study['clip']} frames", fontsize=8)
         axis.set(title=title, xlabel="frames since the star", ylim=(0, 40))
     axes[0].set_ylabel("mean absolute error (frames)")
-    axes[0].legend(loc="upper center", fontsize=8)
+    axes[0].legend(loc="upper right", fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 

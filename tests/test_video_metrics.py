@@ -97,9 +97,9 @@ def test_limit_and_channels():
 
 def test_errors():
     data, _ = videos(2, 4, 8, 8, 1)
-    with pytest.raises(ValueError, match=r"prediction 'long' must have shape \(2, 2, 8, 8, 1\) .* on smooth. Received"):
+    with pytest.raises(ValueError, match=r"forecast 'long' must have shape \(2, 2, 8, 8, 1\) .* on smooth. Received"):
         evaluate_videos({"long": persistence(3)}, data, 2)
-    with pytest.raises(ValueError, match="prediction 'bad' has NaN or infinite pixels on smooth"):
+    with pytest.raises(ValueError, match="forecast 'bad' has NaN or infinite pixels on smooth"):
         evaluate_videos({"bad": lambda frames: frames * np.nan}, data, 2)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scs_keras import zoo
 from scs_keras.goals import advect
 from scs_keras.training.data.radar import RadarEvent, Window, read_events, windows
-from scs_keras.training.scores import METRICS, THRESHOLDS, Tally, format_lead_table, format_table
+from scs_keras.training.scores import METRICS, THRESHOLDS, Tally, check_forecast, format_lead_table, format_table
 from scs_keras.zoo.files import written_beside
 
 __all__ = [
@@ -125,7 +125,7 @@ def _tallies(forecasts, event: RadarEvent, event_windows: Iterable[Window], batc
         frames, target = (np.stack([getattr(window, field) for window in batch]) for field in ("frames", "target"))
         for name, forecast in forecasts.items():
             made = np.asarray(forecast(frames))
-            _check_forecast(event, name, made, target)
+            check_forecast(name, made, target, event.name)
             tally = tallies.setdefault(name, Tally(target.shape[1]))
             tally.add(target[..., 0], made[..., 0], event.valid)
     return tallies
@@ -140,13 +140,3 @@ def _batches(items: Iterable, size: int):
             batch = []
     if batch:
         yield batch
-
-
-def _check_forecast(event: RadarEvent, name: str, made: np.ndarray, target: np.ndarray) -> None:
-    if made.shape != target.shape:
-        raise ValueError(
-            f"The forecast {name!r} must have shape {target.shape} (batch, output_length, height, width, 1) on "
-            f"{event.name}. Received: {made.shape}."
-        )
-    if not np.isfinite(made).all():
-        raise ValueError(f"The forecast {name!r} has NaN or infinite pixels on {event.name}; it cannot be scored.")

@@ -120,3 +120,14 @@ def _rows(header: list[str], rows: Mapping[str, list[str]], corner: str = "") ->
         f"{name:{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
         for name, cells in ((corner, header), *rows.items())
     ]
+
+
+def check_forecast(name: str, made: np.ndarray, target: np.ndarray, data: str) -> None:
+    """Raises ValueError unless the forecast `name` for `data` is finite and has the shape of its target."""
+    if made.shape != target.shape:
+        raise ValueError(
+            f"The forecast {name!r} must have shape {target.shape} (batch, output_length, height, width, channels) "
+            f"on {data}. Received: {made.shape}."
+        )
+    if not np.isfinite(made).all():
+        raise ValueError(f"The forecast {name!r} has NaN or infinite pixels on {data}; it cannot be scored.")

@@ -12,6 +12,7 @@ from scs_keras.metrics import (
     structural_similarity,
 )
 from scs_keras.training.data.video import Videos
+from scs_keras.training.scores import check_forecast
 from scs_keras.training.video_validation import spread
 
 _CLIP = (0.0, 1.0)  # predictions are clipped for SSIM and PSNR, not for the errors
@@ -66,7 +67,7 @@ def evaluate_videos(
         target = sequences[:, input_length:, ..., :channels]
         for name, predict in predictions.items():
             made = np.asarray(predict(sequences[:, :input_length]))
-            _check(name, made, target, videos.name)
+            check_forecast(name, made, target, videos.name)
             for metric, score in _METRICS.items():
                 values = keras.ops.convert_to_numpy(score(target, made)).astype("float64")  # (batch, lead time)
                 sums[name][metric] = sums[name][metric] + values.sum(axis=0)
@@ -103,16 +104,6 @@ def format_lead_table(results: Mapping[str, Mapping[str, Mapping[str, list[float
             lines += ["", *_rows([f"+{lead}" for lead in leads], rows, _TITLES[metric])]
         blocks.append("\n".join(lines))
     return "\n\n\n".join(blocks)
-
-
-def _check(name, made, target, data):
-    if made.shape != target.shape:
-        raise ValueError(
-            f"The prediction {name!r} must have shape {target.shape} (batch, output_length, height, width, channels) "
-            f"on {data}. Received: {made.shape}."
-        )
-    if not np.isfinite(made).all():
-        raise ValueError(f"The prediction {name!r} has NaN or infinite pixels on {data}; it cannot be scored.")
 
 
 def _finite(value) -> float | None:
