@@ -24,7 +24,7 @@ demo: venv
 	.venv/bin/scs-keras demo
 
 test: venv
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: venv
 	.venv/bin/python benchmarks/speed.py
