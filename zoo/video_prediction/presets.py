@@ -157,7 +157,7 @@ MODELS = {
     "crevnet": ("CrevNet", {
         "moving_mnist": dict(learning_rate=5e-4),
     }),
-    "scs": ("SCS, 4 layers in encoder and decoder (beyond the papers)", {
+    "scs": ("SCS, encoder and decoder (beyond the papers)", {
         "moving_mnist": dict(sub_goals=True, learning_rate=1e-3),
         "small_moving_mnist": dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3),
         "small_radar": dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3),
