@@ -75,7 +75,7 @@ def format_table(results: Mapping[str, Mapping[str, Mapping[str, float | None]]]
                 *(f"{score}_{suffix}" for suffix in THRESHOLDS),
             ]
             rows = {name: [_cell(metric, scores[metric]) for metric in metrics] for name, scores in forecasts.items()}
-            lines += ["", *_rows([_title(metric) for metric in metrics], rows)]
+            lines += ["", *table_rows([_title(metric) for metric in metrics], rows)]
         blocks.append("\n".join(lines))
     return "\n\n\n".join(blocks)
 
@@ -99,7 +99,7 @@ def format_lead_table(
             rows = {name: [_cell(metric, value) for value in scores[metric]] for name, scores in forecasts.items()}
             leads = range(1, 1 + max(map(len, rows.values())))
             header = [f"+{step_minutes[event] * lead:g} min" for lead in leads]
-            lines += ["", *_rows(header, rows, _title(metric))]
+            lines += ["", *table_rows(header, rows, _title(metric))]
         blocks.append("\n".join(lines))
     return "\n\n\n".join(blocks)
 
@@ -113,7 +113,8 @@ def _cell(metric: str, value: float | None) -> str:
     return "-" if value is None else f"{value:.5f}" if metric == "mse" else f"{value:.4f}"
 
 
-def _rows(header: list[str], rows: Mapping[str, list[str]], corner: str = "") -> list[str]:
+def table_rows(header: list[str], rows: Mapping[str, list[str]], corner: str = "") -> list[str]:
+    """Lines of a table: the header, then {name: cells} with the cells right under their titles."""
     first = max(map(len, [corner, *rows]))
     widths = [max(len(title), 7) + 2 for title in header]
     return [

@@ -12,7 +12,7 @@ from scs_keras.metrics import (
     structural_similarity,
 )
 from scs_keras.training.data.video import Videos
-from scs_keras.training.scores import check_forecast
+from scs_keras.training.scores import check_forecast, table_rows
 from scs_keras.training.video_validation import spread
 
 _CLIP = (0.0, 1.0)  # predictions are clipped for SSIM and PSNR, not for the errors
@@ -89,7 +89,7 @@ def format_table(results: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     for data, predictions in results.items():
         rows = {name: [_cell(metric, scores[metric]) for metric in METRICS] for name, scores in predictions.items()}
         lines = [f"{data} (MSE and MAE per frame, summed over its pixels; PSNR in dB; - is not defined)"]
-        blocks.append("\n".join([*lines, "", *_rows([_TITLES[metric] for metric in METRICS], rows)]))
+        blocks.append("\n".join([*lines, "", *table_rows([_TITLES[metric] for metric in METRICS], rows)]))
     return "\n\n\n".join(blocks)
 
 
@@ -101,7 +101,7 @@ def format_lead_table(results: Mapping[str, Mapping[str, Mapping[str, list[float
         for metric in METRICS:
             rows = {name: [_cell(metric, value) for value in scores[metric]] for name, scores in predictions.items()}
             leads = range(1, 1 + max(map(len, rows.values())))
-            lines += ["", *_rows([f"+{lead}" for lead in leads], rows, _TITLES[metric])]
+            lines += ["", *table_rows([f"+{lead}" for lead in leads], rows, _TITLES[metric])]
         blocks.append("\n".join(lines))
     return "\n\n\n".join(blocks)
 
@@ -112,12 +112,3 @@ def _finite(value) -> float | None:
 
 def _cell(metric, value):
     return "-" if value is None else f"{value:.4f}" if metric.startswith("ssim") else f"{value:.2f}"
-
-
-def _rows(header, rows, corner=""):
-    first = max(map(len, [corner, *rows]))
-    widths = [max(len(title), 7) + 2 for title in header]
-    return [
-        f"{name:{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
-        for name, cells in ((corner, header), *rows.items())
-    ]
