@@ -1,7 +1,9 @@
 """Readers of videos: the generator against a slow version, each layout on a fabricated copy, every error message."""
 
 import gzip
+import io
 import json
+import struct
 from pathlib import Path
 
 import h5py
@@ -442,6 +444,51 @@ def test_training_on_hickle_and_testing_on_arrays(tmp_path):
     shape = (11, 8, 10, 3)
     assert firsts(read_videos("kitti_caltech", tmp_path, "train", shape)) == [3, 14]
     assert len(read_videos("kitti_caltech", tmp_path, "test", shape)) == 3
+
+
+def save_seq(path, count, stamp=8, height=12, width=20):
+    """A .seq file whose frame i has the red value 5 i, and blue 200."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = struct.pack("<I24sii", 0xFEED, "Norpix seq".encode("utf-16-le"), 3, 1024)
+    parts = [header.ljust(1024, b"\0")]
+    for index in range(count):
+        frame = np.zeros((height, width, 3), "uint8") + np.array([5 * index, 0, 200], "uint8")
+        Image.fromarray(frame).save(file := io.BytesIO(), "jpeg", quality=98)
+        parts += [struct.pack("<I", len(file.getvalue()) + 4), file.getvalue(), bytes(stamp)]
+    path.write_bytes(b"".join(parts))
+
+
+@pytest.mark.parametrize("stamp", [8, 16])
+def test_caltech_from_seq(tmp_path, stamp):
+    save_kitti(tmp_path / "kitti_hkl")
+    for name, count in (("set06/V000", 20), ("set06/V001", 8), ("set07/V000", 9)):
+        save_seq(tmp_path / "caltech" / f"{name}.seq", count, stamp)
+    test = read_videos("kitti_caltech", tmp_path, "test", (3, 8, 10, 3))
+    assert [video.length for video in test.videos] == [6, 2, 3]
+    np.testing.assert_allclose(test[0][:, 4, 5, 0] * 255, [10, 25, 40], atol=3)  # frames 2, 5 and 8
+    np.testing.assert_allclose(test[2][..., 2] * 255, 200, atol=3)
+    assert len(test) == 3 and len(read_videos("kitti_caltech", tmp_path, "test", (3, 8, 10, 3), stride=1)) == 5
+    exchanged = read_videos("kitti_caltech_bgr", tmp_path, "test", (3, 8, 10, 3))
+    np.testing.assert_array_equal(exchanged[2], test[2][..., ::-1])
+    assert len(read_videos("kitti_caltech", tmp_path, "train", (3, 8, 10, 3))) > 1
+
+
+def test_seq_errors(tmp_path):
+    path = tmp_path / "caltech" / "set06" / "V000.seq"
+    save_seq(path, 9)
+    whole = path.read_bytes()
+    for broken, message in (
+        (whole[:20], "fewer bytes than a header"),
+        (b"RIFF" + whole[4:], "it starts with 0x46464952 and not 0xfeed"),
+        (whole[:-200], "is truncated in frame 8"),
+        (whole[:1028] + b"\0\0\0" + whole[1031:], "frame 0 is no JPEG image"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=message):
+            read_videos("kitti_caltech", tmp_path, "test", (3, 8, 10, 3))
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="no .seq files in its folders. Expected"):
+        read_videos("kitti_caltech", tmp_path, "test", (3, 8, 10, 3))
 
 
 def test_kitti_errors(tmp_path):

@@ -176,6 +176,22 @@ def test_convert_refuses_a_partial_load_and_writes_nothing(preset, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
+@pytest.mark.parametrize(
+    ("model", "prefix", "other"),
+    [
+        ("convlstm", "", "convlstm_legacy_video_taxibj"),
+        ("predrnnpp_legacy", "model.", "predrnnpp_video_taxibj"),
+        ("convlstm_legacy", "", None),
+        ("convlstm", "model.", None),
+        ("tau", "", None),
+    ],
+)
+def test_weights_of_another_version_of_the_reference_are_told(model, prefix, other, recwarn):
+    convert_module._say_which_cell(zoo.get_preset(f"{model}_video_taxibj"), {f"{prefix}conv_last.weight": None})
+    messages = [str(each.message) for each in recwarn]
+    assert [other in message for message in messages] == [True] * (other is not None)
+
+
 class Tensor:
     """What a PyTorch tensor has that is used."""
 

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from scs_keras.zoo.video_prediction import build, load_reference
+from scs_keras.zoo.video_prediction.convolutions import group_normalization
 from scs_keras.zoo.video_prediction.losses import DifferentialDivergenceLoss, differential_divergence
 from scs_keras.zoo.video_prediction.predictor import default_dtype
 from scs_keras.zoo.video_prediction.translators import DropPath
@@ -41,6 +42,19 @@ def case(request):
     load_reference(model, {key[3:]: array for key, array in arrays.items() if key.startswith("sd/")})
     assert model.parameters == model.live_parameters == parameters
     return model, arrays
+
+
+def test_group_normalization_equals_keras():
+    x = 3 * frames(shape=(6, 4, 12)) + np.arange(12, dtype="float32")
+    weights = np.random.default_rng(1).normal(size=(2, 12)).astype("float32")
+    for groups in (1, 2, 6):
+        ours, keras_own = group_normalization(groups, 12), keras.layers.GroupNormalization(groups, epsilon=1e-5)
+        keras_own(x)
+        for layer in (ours, keras_own):
+            layer.set_weights(weights)
+        np.testing.assert_allclose(ours(x), keras_own(x), atol=1e-5)
+    constant = np.full((1, 4, 4, 12), 1000.3, "float32")
+    np.testing.assert_allclose(ours(constant)[0, 0, 0], weights[1], atol=0.2)  # the variance is never negative
 
 
 # The reference's numbers ------------------------------------------------------------------------

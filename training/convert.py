@@ -9,6 +9,7 @@ import numpy as np
 from scs_keras import zoo
 from scs_keras.zoo.files import without_optimizer, written_beside
 from scs_keras.zoo.video_prediction import load_reference
+from scs_keras.zoo.video_prediction.presets import LEGACY
 
 ENDING = ".weights.h5"
 
@@ -39,6 +40,7 @@ def convert(checkpoint, preset, output=None):
         )
     arrays = read_checkpoint(checkpoint)
     model = record.make()
+    _say_which_cell(record, arrays)
     try:
         load_reference(model, arrays)
     except ValueError as error:
@@ -46,6 +48,21 @@ def convert(checkpoint, preset, output=None):
     with written_beside(output) as beside, without_optimizer(model):
         model.save_weights(beside)
     return output
+
+
+def _say_which_cell(record, arrays):
+    """Warns where the reference's forward pass changed after version 0.3 and the names look like the other one's."""
+    head, data = record.name.split("_video_", 1)
+    model = head.removesuffix("_legacy")
+    later = all(name.startswith("model.") for name in arrays)
+    if model in LEGACY and later == head.endswith("_legacy"):
+        other = f"{model}{'' if later else '_legacy'}_video_{data}"
+        written = "after version 0.3, whose names start" if later else "up to version 0.3, whose names do not start"
+        warnings.warn(
+            f"This looks like a checkpoint of the reference {written} with 'model.'. Its cells compute something else "
+            f"with the same weights: if so, convert for {other}.",
+            stacklevel=3,
+        )
 
 
 def read_checkpoint(path):

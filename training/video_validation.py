@@ -4,13 +4,14 @@ import keras
 import numpy as np
 
 from scs_keras.metrics import squared_error_per_frame
+from scs_keras.zoo.video_prediction.sampling import SAVED
 
 
 class RandomState(keras.callbacks.Callback):
     """Sets the state of all random generators at the start of an epoch, as a function of the seed and the epoch.
 
     Keras writes no generator's state into a weights file. So a training that goes on from a checkpoint (they are
-    written at the end of an epoch) drops out what it would have dropped out.
+    written at the end of an epoch) drops out what it would have dropped out. Scheduled sampling saves its own.
     """
 
     def __init__(self, seed):
@@ -18,7 +19,8 @@ class RandomState(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        states = [variable for variable in self.model.variables if variable.path.endswith("seed_generator_state")]
+        states = [each for each in self.model.variables if each.path.endswith("seed_generator_state")]
+        states = [each for each in states if SAVED not in each.path]
         for number, state in enumerate(states):
             draw = np.random.default_rng((self.seed, epoch, number)).integers(2**31, size=state.shape)
             state.assign(draw.astype(keras.backend.standardize_dtype(state.dtype)))

@@ -1,7 +1,6 @@
 """Image files as frames."""
 
 import functools
-from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def image_video(name, paths, size, channels, keep_aspect=True):
     """
     paths = list(paths)
     for path in paths:
-        _open(path).close()  # broken files must show before training starts
+        _open(path, path).close()  # broken files must show before training starts
 
     def read(start, stop):
         return np.stack([_cached_image(path, tuple(size), channels, keep_aspect) for path in paths[start:stop]])
@@ -44,13 +43,18 @@ def read_image(path, size, channels, keep_aspect=True):
         keep_aspect: True cuts the middle out of an image of another shape, smoothed before it is made smaller; False
             distorts it and interpolates between the four nearest pixels, as OpenCV and so the benchmark do.
     """
+    return decode_image(path, path, size, channels, keep_aspect)
+
+
+def decode_image(source, name, size, channels, keep_aspect=True):
+    """As `read_image`, from a path or an open file that messages call `name`."""
     mode = mode_of(channels)
     try:
-        with _open(path) as image:
+        with _open(source, name) as image:
             image = image.convert(mode)
             return fit(image, size) if keep_aspect else _interpolated(as_frame(image), *size)
     except (OSError, SyntaxError) as error:  # a truncated file
-        raise ValueError(f"{path}: the image cannot be read ({error}). It may be truncated; get it again.") from error
+        raise ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.") from error
 
 
 def fit(image, size):
@@ -99,16 +103,16 @@ def _neighbours(size, wanted):
     return low, np.minimum(low + 1, size - 1), place - low
 
 
-def _open(path):
+def _open(source, name):
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError('Image files need Pillow: pip install "scs-keras[video]"') from error
     try:
-        return Image.open(path)
+        return Image.open(source)
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError) as error:
         raise ValueError(
-            f"{Path(path)}: is not an image that can be read ({error}). Remove it or get it again."
+            f"{name}: is not an image that can be read ({error}). Remove it or get it again."
         ) from error

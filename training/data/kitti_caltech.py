@@ -1,32 +1,38 @@
 """KITTI for training, Caltech Pedestrian for the test: frames from a driving car, 128x160 RGB.
 
-Two layouts, as the benchmark OpenSTL has them:
+The layouts that the benchmark OpenSTL has:
     kitti_hkl/X_train.hkl, sources_train.hkl, and for validation X_val.hkl, sources_val.hkl: the files of PredNet
     (https://coxlab.github.io/prednet), uint8 (frames, 128, 160, 3) and the recording of each frame. A .hkl file is HDF5
     and is read as that; nothing in it is unpickled.
     kitticaltech_npy/train_data.npy, train_idx.npy, test_data.npy, test_idx.npy: frames, uint8 or in [0, 1], and the
     first frame of each window of 11.
-The Caltech test comes from kitticaltech_npy in both: the .seq videos themselves are not read. Without X_val.hkl the
-last tenth of the windows is for validation (the benchmark has none).
+    caltech/set06/V000.seq, ...: the test videos of Caltech Pedestrian as they are distributed, with kitti_hkl. Of every
+    three frames the last counts, resized to the height and cut to the width, as in the benchmark.
+Without X_val.hkl the last tenth of the windows is for validation (the benchmark has none).
 
 The BGR trap: by its code (not checked on its files) the benchmark reads KITTI as RGB, but the Caltech videos with
-OpenCV, which gives BGR, so that its test frames have red and blue exchanged. `read` takes frames as they are stored;
-`read(..., caltech_bgr=True)`, the dataset `kitti_caltech_bgr` on the command line, turns stored BGR into RGB.
+OpenCV, which gives BGR, so that its test frames have red and blue exchanged. `read` takes stored frames as they are;
+`read(..., caltech_bgr=True)`, the dataset `kitti_caltech_bgr` on the command line, exchanges red and blue: for RGB from
+an array of BGR, or for what the benchmark sees from the .seq files, which are read as RGB.
 """
 
+import functools
 import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from scs_keras.training.data.seq_files import seq_video
 from scs_keras.training.data.video import Video, VideoWindows, check_split, checked_values, every, every_from_the_end
 
 _EXPECTED = (
     "kitti_hkl/X_train.hkl and sources_train.hkl (https://coxlab.github.io/prednet) or kitticaltech_npy/train_data.npy "
-    "and train_idx.npy; for the test kitticaltech_npy/test_data.npy and test_idx.npy (arrays as the benchmark OpenSTL "
-    "reads them, https://github.com/chengtan9907/OpenSTL)"
+    "and train_idx.npy; for the test caltech/set06/V000.seq, ... (https://data.caltech.edu/records/f6rph-90m20) or "
+    "kitticaltech_npy/test_data.npy and test_idx.npy (arrays as the benchmark OpenSTL reads them, "
+    "https://github.com/chengtan9907/OpenSTL)"
 )
+KEPT_EVERY = 3  # Caltech's videos have 30 frames a second, KITTI's 10
 
 
 def read(folder, split, shape, stride=None, caltech_bgr=False):
@@ -37,7 +43,7 @@ def read(folder, split, shape, stride=None, caltech_bgr=False):
         split: "train", "val" or "test".
         shape: (time, height, width, 3) of a window; the benchmark's is (11, 128, 160, 3).
         stride: a window every so many frames of a recording; None: windows do not overlap.
-        caltech_bgr: whether the stored Caltech frames are BGR and are to become RGB.
+        caltech_bgr: whether red and blue of the Caltech frames are exchanged, see above.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -49,6 +55,8 @@ def read(folder, split, shape, stride=None, caltech_bgr=False):
         return _from_hickle(folder / "kitti_hkl", split, shape, stride)
     if (folder / "kitticaltech_npy").is_dir():
         return _from_arrays(folder / "kitticaltech_npy", split, shape, stride, caltech_bgr)
+    if split == "test" and (folder / "caltech").is_dir():
+        return _from_seq(folder / "caltech", shape, stride, caltech_bgr)
     raise FileNotFoundError(f"{folder}: no files for the split {split!r}. Expected {_EXPECTED}.")
 
 
@@ -98,6 +106,21 @@ def _from_arrays(folder, split, shape, stride, caltech_bgr):
     if split != "test":
         windows = _part(windows, split)
     return VideoWindows("kitti_caltech", [Video.of(folder.name, frames)], windows, shape)
+
+
+def _from_seq(folder, shape, stride, caltech_bgr):
+    paths = sorted(folder.glob("*/*.seq"))
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no .seq files in its folders. Expected {_EXPECTED}.")
+    videos = [seq_video(path, shape[1:3], shape[3], KEPT_EVERY) for path in paths]
+    if caltech_bgr:
+        videos = [Video(each.name, each.length, functools.partial(_exchanged, each.read)) for each in videos]
+    windows = [(i, start) for i, video in enumerate(videos) for start in _starts(video.length, shape[0], stride)]
+    return VideoWindows("kitti_caltech", videos, sorted(windows), shape)
+
+
+def _exchanged(read, start, stop):
+    return read(start, stop)[..., ::-1]
 
 
 def _starts(length, window, stride):

@@ -64,6 +64,17 @@ DATA = {
     ),
 }  # fmt: skip
 
+SMALL_STEPS = {"small_moving_mnist": 1500, "small_radar": 1000}  # of the trainings of the small models
+
+
+def small(data, **hyperparameters):
+    """A small recurrent model's; as published, true frames are shown in the first 40 % of the steps."""
+    steps = 2 * SMALL_STEPS[data] // 5
+    sampling = dict(sampling_stop_iter=steps, sampling_changing_rate=1 / steps)
+    return {data: dict(patch_size=4, filter_size=3, learning_rate=1e-3, **hyperparameters, **sampling)}
+
+
+SMALL_SCS = dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3)
 SMALL_SIMVP = dict(hid_S=16, hid_T=64, N_T=4, N_S=4, mlp_ratio=4.0, learning_rate=1e-3)
 
 # {model: (title, {data: hyperparameters})}: what the benchmark's configurations set. The rest are the models' defaults.
@@ -104,8 +115,8 @@ MODELS = {
         "taxibj": dict(patch_size=2, learning_rate=5e-4),
         "kth": dict(patch_size=2, learning_rate=1e-3),
         "kitti_caltech": dict(patch_size=2, learning_rate=5e-3),
-        "small_moving_mnist": dict(num_hidden=(48, 48), patch_size=4, filter_size=3, learning_rate=1e-3),
-        "small_radar": dict(num_hidden=(48, 48), patch_size=4, filter_size=3, learning_rate=1e-3),
+        **small("small_moving_mnist", num_hidden=(48, 48)),
+        **small("small_radar", num_hidden=(48, 48)),
     }),
     "convlstm_large": ("ConvLSTM, 4 layers of 192", {
         "moving_mnist": dict(num_hidden=(192,) * 4, patch_size=4, learning_rate=5e-4),
@@ -115,8 +126,8 @@ MODELS = {
         "taxibj": dict(patch_size=2, learning_rate=1e-4),
         "kth": dict(patch_size=2, learning_rate=1e-3),
         "kitti_caltech": dict(patch_size=2, learning_rate=1e-2),
-        "small_moving_mnist": dict(num_hidden=(32, 32), patch_size=4, filter_size=3, learning_rate=1e-3),
-        "small_radar": dict(num_hidden=(32, 32), patch_size=4, filter_size=3, learning_rate=1e-3),
+        **small("small_moving_mnist", num_hidden=(32, 32)),
+        **small("small_radar", num_hidden=(32, 32)),
     }),
     "predrnnpp": ("PredRNN++", {
         "moving_mnist": dict(patch_size=4, learning_rate=1e-4),
@@ -159,12 +170,22 @@ MODELS = {
     }),
     "scs": ("SCS, encoder and decoder (beyond the papers)", {
         "moving_mnist": dict(sub_goals=True, learning_rate=1e-3),
-        "small_moving_mnist": dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3),
-        "small_radar": dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3),
+        "small_moving_mnist": SMALL_SCS,
+        "small_radar": SMALL_SCS,
     }),
 }  # fmt: skip
+# The published weights of two systems are of the reference up to version 0.3, whose cells differ (see `legacy` there).
+LEGACY = ("convlstm", "convlstm_large", "predrnnpp")
+MODELS |= {
+    f"{model}_legacy": (
+        f"{MODELS[model][0]} as in its published weights",
+        {data: dict(values, legacy=True) for data, values in MODELS[model][1].items() if not data.startswith("small_")},
+    )
+    for model in LEGACY
+}
 _CLASSES = {
-    "convlstm_large": "convlstm", "scs": "scs_video",
+    "convlstm_large": "convlstm", "scs": "scs_video", "convlstm_legacy": "convlstm",
+    "convlstm_large_legacy": "convlstm", "predrnnpp_legacy": "predrnnpp",
     "tau_no_static": "tau", "tau_no_dynamic": "tau", "tau_no_regularisation": "tau",
 }  # where the preset's name is not that of `build`
 

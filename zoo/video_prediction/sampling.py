@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+SAVED = "saved_seed_generator"
+
 
 class ScheduledSampling(keras.Layer):
     """Draws the sampling mask; its probabilities depend on the number of draws so far, one a training call.
@@ -51,7 +53,8 @@ class ScheduledSampling(keras.Layer):
         self.reverse = bool(reverse)
         self.stop_iter, self.start_value, self.changing_rate = stop_iter, start_value, changing_rate
         self.r_step_1, self.r_step_2, self.r_alpha = r_step_1, r_step_2, r_alpha
-        self.draws = keras.random.SeedGenerator(seed)  # its state: the seed, and how often it was used
+        # Its state: the seed, and how often it was used. Unlike other generators' it is saved; its name says so.
+        self.draws = keras.random.SeedGenerator(seed, name=SAVED)
         self.built = True
 
     @property
