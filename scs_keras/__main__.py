@@ -46,8 +46,12 @@ def parser():
     evaluate.add_argument("--split", help="only this part: train, val or test (videos: test; radar events: all)")
     evaluate.add_argument("--stride", type=int, help="windows start at every so many frames")
     evaluate.add_argument("--limit", type=int, help="videos: score so many sequences, evenly spread")
+    evaluate.add_argument("--steps", type=int, help="videos: number of frames to predict")
     evaluate.add_argument("--json", help="write {event or dataset: {forecast: {metric: value}}} here")
     evaluate.add_argument("--lead-json", help="write the same for every lead time here")
+
+    for name in ("evaluate", "predict"):
+        command[name].add_argument("--model", help="videos: arguments that the weights were trained with, as JSON")
 
     predict = command["predict"]
     predict.add_argument(
@@ -106,7 +110,7 @@ def evaluate(arguments):
 
     task_of(arguments.preset).evaluate(
         arguments.preset, arguments.data, arguments.weights, arguments.split, arguments.stride,
-        arguments.json, arguments.lead_json, arguments.dataset, arguments.limit,
+        arguments.json, arguments.lead_json, arguments.dataset, arguments.limit, arguments.steps, arguments.model,
     )  # fmt: skip
 
 
@@ -114,8 +118,9 @@ def predict(arguments):
     from scs_keras.training.tasks import task_of
 
     task_of(arguments.preset).predict(
-        arguments.preset, arguments.input, arguments.output, arguments.weights, arguments.steps, arguments.beyond
-    )
+        arguments.preset, arguments.input, arguments.output, arguments.weights, arguments.steps, arguments.beyond,
+        arguments.model,
+    )  # fmt: skip
 
 
 def export(arguments):

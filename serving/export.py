@@ -10,6 +10,7 @@ import numpy as np
 
 import scs_keras
 from scs_keras import zoo
+from scs_keras.zoo.encoder_decoder import EncoderDecoder
 
 TOLERANCE = 1e-5
 
@@ -18,10 +19,10 @@ def export_preset(name, output, weights=None, size=None):
     """Exports a preset and returns the version directory, the next free integer in `output`.
 
     Signatures, all float32 and with a free batch size:
-        serving_default: `frames` (batch, time, height, width, 1) to `output`.
-        step: `frame` (batch, height, width, 1), `state_0`, ... to `output`, `next_state_0`, ...; TF Serving
-            keeps nothing between calls, so the state goes in and out with each.
-        initial_state: `batch_size` (scalar int32) to `state_0`, ...
+        serving_default: `frames` (batch, time, height, width, channels) to `output`.
+        step: `frame` (batch, height, width, channels), `state_0`, ... to `output`, `next_state_0`, ...; TF Serving
+            keeps nothing between calls, so the state goes in and out with each. Of SCS models only.
+        initial_state: `batch_size` (scalar int32) to `state_0`, ... Of SCS models only.
 
     The export is loaded again and compared with the model before it gets its name; the largest
     differences stand in `assets.extra/parity.json`.
@@ -69,8 +70,6 @@ def _write(model, path, time, frame):
     def spec(shape, name):
         return tf.TensorSpec((None, *shape), tf.float32, name=name)
 
-    states = [tuple(state.shape[1:]) for state in model.initial_states(1, *frame[:2])]
-
     def serving_default(frames):
         return {"output": tf.cast(model(frames, training=False), tf.float32)}
 
@@ -85,10 +84,17 @@ def _write(model, path, time, frame):
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serving_default", serving_default, [spec((time, *frame), "frames")])
-    state_specs = [spec(shape, f"state_{index}") for index, shape in enumerate(states)]
-    archive.add_endpoint("step", step, [spec(frame, "frame"), *state_specs])
-    archive.add_endpoint("initial_state", initial_state, [tf.TensorSpec((), tf.int32, name="batch_size")])
+    if streams(model):
+        states = model.initial_states(1, *frame[:2])
+        state_specs = [spec(state.shape[1:], f"state_{index}") for index, state in enumerate(states)]
+        archive.add_endpoint("step", step, [spec(frame, "frame"), *state_specs])
+        archive.add_endpoint("initial_state", initial_state, [tf.TensorSpec((), tf.int32, name="batch_size")])
     archive.write_out(str(path), verbose=False)
+
+
+def streams(model):
+    """Whether the model can take one frame at a time."""
+    return isinstance(model, EncoderDecoder)
 
 
 def check(model, path, time, frame):
@@ -103,14 +109,13 @@ def check(model, path, time, frame):
     expected = np.asarray(model(frames))
     loaded = tf.saved_model.load(str(path))  # must stay alive while its signatures are used
     whole = loaded.signatures["serving_default"](frames=tf.constant(frames))["output"]
-    state = loaded.signatures["initial_state"](batch_size=tf.constant(2))
-    for index in range(time):
-        result = loaded.signatures["step"](frame=tf.constant(frames[:, index]), **state)
-        state = {key.removeprefix("next_"): value for key, value in result.items() if key != "output"}
-    differences = {
-        "serving_default": float(np.abs(whole - expected).max()),
-        "step": float(np.abs(result["output"] - expected).max()),
-    }
+    differences = {"serving_default": float(np.abs(whole - expected).max())}
+    if streams(model):
+        state = loaded.signatures["initial_state"](batch_size=tf.constant(2))
+        for index in range(time):
+            result = loaded.signatures["step"](frame=tf.constant(frames[:, index]), **state)
+            state = {key.removeprefix("next_"): value for key, value in result.items() if key != "output"}
+        differences["step"] = float(np.abs(result["output"] - expected).max())
     if max(differences.values()) > TOLERANCE:
         raise ValueError(
             f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}."

@@ -43,6 +43,18 @@ def test_a_process_without_keras_gives_the_same_numbers(name, tmp_path):
     assert path.name == "1" and max(report["largest_difference"].values()) <= 1e-5
 
 
+def test_video_models_are_served_whole(tmp_path, monkeypatch):
+    preset = zoo.get_preset("tau_video_small_radar")
+    arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
+    monkeypatch.setitem(zoo._PRESETS, "tiny", preset.with_arguments(**arguments))
+    model = zoo.load("tiny", weights=None)
+    model.optimizer = None
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    path = export.export_preset("tiny", tmp_path / "served", weights=tmp_path / "tiny.weights.h5")
+    report = json.loads((path / "assets.extra" / "parity.json").read_text())
+    assert set(report["largest_difference"]) == {"serving_default"} and report["frame"] == [16, 16, 1]
+
+
 def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch):
     (tmp_path / "4").mkdir()
     monkeypatch.setattr(export, "_write", lambda model, path, *frame: path.mkdir())

@@ -154,7 +154,7 @@ def test_advection_needs_two_images():
 
 
 def test_output_length_must_be_positive():
-    with pytest.raises(ValueError, match="`output_length` must be at least 1"):
+    with pytest.raises(ValueError, match="`output_length` is a whole number of at least 1"):
         PrecipitationForecaster(SCSNetwork([4]), SCSNetwork([4]), output_length=0)
 
 

@@ -210,6 +210,9 @@ def test_the_published_test_set_is_used_where_it_lies(mnist):
     np.testing.assert_array_equal(videos[2][..., 0], frames[:12, 2].astype("float32") / 255)
     with pytest.raises(ValueError, match="too few frames. Needed: 25"):
         read_videos("moving_mnist", mnist, "test", (25, 20, 20, 1))
+    np.save(mnist / "mnist_test_seq.npy", np.swapaxes(frames, 0, 1)[[0] * 30])
+    with pytest.raises(ValueError, match=r"Received: uint8 \(30, 20, 20, 20\). Sequences first\? Save np.swapaxes"):
+        read_videos("moving_mnist", mnist, "test", (12, 20, 20, 1))
     np.save(mnist / "mnist_test_seq.npy", frames[0])
     with pytest.raises(ValueError, match=r"expected uint8 \(time, sequence, height, width\)"):
         read_videos("moving_mnist", mnist, "test", (12, 20, 20, 1))
@@ -228,6 +231,10 @@ def test_moving_mnist_errors(mnist):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cannot be unpacked"):
         read_videos("moving_mnist", mnist, "train", (6, 20, 20, 1))
+    for broken in (gzip.decompress(whole)[:-1], b"", b"abc"):
+        path.write_bytes(gzip.compress(broken))
+        with pytest.raises(ValueError, match="is not a whole idx3-ubyte file"):
+            read_videos("moving_mnist", mnist, "train", (6, 20, 20, 1))
     path.write_bytes(gzip.compress(gzip.decompress(whole)[:-1]))
     with pytest.raises(ValueError, match="is not a whole idx3-ubyte file"):
         read_videos("moving_mnist", mnist, "train", (6, 20, 20, 1))
@@ -491,6 +498,12 @@ def test_seq_errors(tmp_path):
         read_videos("kitti_caltech", tmp_path, "test", (3, 8, 10, 3))
 
 
+def test_one_window_is_too_few_for_training_and_validation(tmp_path):
+    save_npy(tmp_path / "kitticaltech_npy", length=11)
+    with pytest.raises(ValueError, match="one window only, too few for training and validation"):
+        read_videos("kitti_caltech", tmp_path, "train", (11, 8, 10, 3))
+
+
 def test_kitti_errors(tmp_path):
     save_kitti(tmp_path / "kitti_hkl")
     with pytest.raises(FileNotFoundError, match="no files for the split 'test'. Expected"):
@@ -531,6 +544,9 @@ def test_a_folder_is_split_by_video(folder):
     assert len(read_videos("folder", folder, "val", (4, 8, 10, 1))) == 4
     with pytest.raises(ValueError, match="lists no videos for 'test'. It has: train, val"):
         read_videos("folder", folder, "test", (4, 8, 10, 1))
+    (folder / "split.json").write_text('{"train": ["0", "3"], "val": ["0"]}')
+    with pytest.raises(ValueError, match="lists videos for training and for scores: 0. Keep them apart"):
+        read_videos("folder", folder, "train", (4, 8, 10, 1))
     (folder / "split.json").write_text('{"train": ["9"]}')
     with pytest.raises(FileNotFoundError, match="lists videos that are not in the folder: 9"):
         read_videos("folder", folder, "train", (4, 8, 10, 1))
@@ -542,8 +558,18 @@ def test_a_folder_is_split_by_video(folder):
 def test_few_videos_are_all_for_training(tmp_path):
     np.savez(tmp_path / "one.npz", frames=noise(9, 8, 10), other=[1])
     assert len(read_videos("folder", tmp_path, "train", (4, 8, 10, 1))) == 6
-    with pytest.raises(ValueError, match='fewer than 3 videos .*split.json, for example {"train": \\["one.npz"\\]'):
+    with pytest.raises(ValueError, match='fewer than 3 videos .*, for example {"train": \\["one.npz"\\].*validate=0'):
         read_videos("folder", tmp_path, "val", (4, 8, 10, 1))
+
+
+def test_short_videos_and_other_sizes_are_named(tmp_path):
+    np.save(tmp_path / "a.npy", noise(9, 8, 10))
+    np.save(tmp_path / "b.npy", noise(3, 8, 10))
+    with pytest.warns(UserWarning, match="shorter than 4 frames and left out: b.npy"):
+        assert len(read_videos("folder", tmp_path, "train", (4, 8, 10, 1))) == 6
+    np.save(tmp_path / "b.npy", noise(9, 8, 12))
+    with pytest.raises(ValueError, match="b.npy: frames must have the model's size, 8x10 .* Received: 8x12"):
+        read_videos("folder", tmp_path, "train", (4, 8, 10, 1))
 
 
 def test_arrays_in_every_form(tmp_path):

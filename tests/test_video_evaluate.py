@@ -200,15 +200,14 @@ def test_kth_ten_to_twenty_and_forty(tmp_path, monkeypatch):
             folder.mkdir(parents=True)
             for index, frame in enumerate(moving_blobs(52, start=person)[..., 0]):
                 Image.fromarray((255 * frame).astype("uint8")).save(folder / f"image_{index + 1:04}.jpg")
-    for future in (20, 40):
-        add_preset(monkeypatch, tmp_path, f"tiny_{future}", "tau", observed=(10, 16, 16, 1), future=future)
+    add_preset(monkeypatch, tmp_path, "tiny_20", "tau", observed=(10, 16, 16, 1), future=20)
     settings = ["preset=tiny_20", "dataset=kth", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=1"]
     run.train("video_prediction", tmp_path / "data", tmp_path / "out", settings, verbose=0)
     weights, folder = str(tmp_path / "out" / run.WEIGHTS), str(tmp_path / "data")
     for future in (20, 40):
         lead = tmp_path / f"{future}.json"
-        command = ["evaluate", f"tiny_{future}", "--weights", weights, "--data", folder, "--dataset", "kth"]
-        cli.main([*command, "--limit", "2", "--lead-json", str(lead)])
+        command = ["evaluate", "tiny_20", "--weights", weights, "--data", folder, "--dataset", "kth"]
+        cli.main([*command, "--limit", "2", "--steps", str(future), "--lead-json", str(lead)])
         scores = json.loads(lead.read_text())["kth test"]["model"]
         assert {len(values) for values in scores.values()} == {future}
     made = json.loads((tmp_path / "20.json").read_text()), json.loads((tmp_path / "40.json").read_text())
@@ -237,6 +236,26 @@ def test_kitti_to_caltech(tmp_path, monkeypatch):
             [((frames[::-1][s + 10] / 255.0 - frames[::-1][s + 9] / 255.0) ** 2).sum() for s in (7, 18, 29)]
         )
         assert scores["persistence"]["mse"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_model_of_ones_own_sizes(tmp_path, monkeypatch, capsys):
+    folder = save_blobs(tmp_path / "blobs", size=20, channels=3)
+    add_preset(monkeypatch, tmp_path / "zoo", "tiny")
+    model = '{"input_shape": [2, 20, 20, 3], "output_length": 4, "drop": 0.0}'
+    settings = ["preset=tiny", "dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=0"]
+    run.train("video_prediction", folder, tmp_path / "out", [*settings, f"model={model}"], verbose=0)
+    weights = ["--weights", str(tmp_path / "out" / run.WEIGHTS), "--model", model]
+    cli.main(["evaluate", "tiny", *weights, "--data", str(folder)])
+    cli.main(["predict", "tiny", *weights, "--input", str(folder / "0.npy"), "--output", str(tmp_path / "forecast")])
+    with np.load(tmp_path / "forecast" / "forecast.npz") as arrays:
+        assert (arrays["observed"].shape, arrays["predicted"].shape) == ((2, 20, 20, 3), (4, 20, 20, 3))
+    with pytest.raises(SystemExit, match="a training with other arguments than the preset's"):
+        cli.main(["publish", str(tmp_path / "out"), "--data", str(folder)])
+    for wrong in ("[1]", "{"):
+        with pytest.raises(SystemExit, match="model must be a JSON object of arguments, for example"):
+            cli.main(["evaluate", "tiny", "--data", str(folder), "--model", wrong])
+    with pytest.raises(SystemExit, match="--model is for video-prediction presets"):
+        cli.main(["predict", "scs_precipitation_small_radar", "--input", "x", "--output", "y", "--model", "{}"])
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------

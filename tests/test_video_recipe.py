@@ -192,5 +192,32 @@ def test_validation_scores_evenly_spread_sequences():
     assert logs == {"val_mse_per_frame": pytest.approx(4 * (1 + 1 + 9) / 3)}
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["preset=tau_video_taxibj", "steps=1000"], ("taxibj", 5e-4, "cosine", 100)),
+        (["preset=predrnnpp_video_moving_mnist"], ("moving_mnist", 1e-4, "onecycle", 0)),
+        (["preset=tau_video_taxibj", "dataset=folder", "learning_rate=0.1"], ("folder", 0.1, "onecycle", 0)),
+        (["preset=tau_video_taxibj", "warmup=7"], ("taxibj", 5e-4, "cosine", 7)),
+    ],
+)
+def test_what_is_not_set_is_the_presets(settings, expected):
+    recipe = recipe_module.completed(run.with_settings(recipe_module.Recipe(), settings))
+    assert (recipe.dataset, recipe.learning_rate, recipe.schedule, recipe.warmup) == expected
+
+
+def test_schedules_of_the_models_are_shares_of_the_steps():
+    def values(preset, **settings):
+        return recipe_module._of_the_schedule(recipe_module.Recipe(preset=preset, **settings))
+
+    published = dict(sampling_stop_iter=50000, sampling_changing_rate=2e-5)
+    reverse = dict(r_sampling_step_1=25000, r_sampling_step_2=50000, r_exp_alpha=5000)
+    assert values("convlstm_video_moving_mnist", steps=125_000) == published | reverse
+    assert values("convlstm_video_moving_mnist", steps=1000)["sampling_changing_rate"] == 1 / 400
+    assert values("convlstm_video_moving_mnist", sampling=0.0)["sampling_stop_iter"] == 0
+    assert values("phydnet_video_moving_mnist", steps=125_000) == dict(steps_per_epoch=625)
+    assert values("tau_video_moving_mnist") == {}
+
+
 def test_the_recipes_default_preset_is_in_the_zoo():
     assert zoo.get_preset(recipe_module.Recipe().preset).task == "video_prediction"

@@ -432,6 +432,8 @@ def test_signature_shows_all_hyperparameters():
         ("convlstm", dict(sampling_start_value=1.5), r"in \[0, 1\]"),
         ("convlstm", dict(r_sampling_step_1=9, r_sampling_step_2=3), "must not come before"),
         ("convlstm", dict(r_exp_alpha=0), "must be positive"),
+        ("predrnnv2", dict(decouple_beta=-1), "`decouple_beta` is at least 0"),
+        ("e3dlstm", dict(stride=20), "`stride` is at most a frame's size in patches"),
     ],
 )
 def test_impossible_hyperparameters(name, settings, message):
@@ -445,6 +447,7 @@ def test_impossible_hyperparameters(name, settings, message):
         ((1, 2, 8, 12, 1), None, "Received: 2 frames"),
         ((1, 6, 8, 12, 1), None, "Received: 6 frames"),
         ((1, 4, 8, 12, 1), (1, 2, 1, 1, 1), r"`sampling_mask` is \(batch, 1, 1, 1, 1\)"),
+        ((1, 4, 8, 12, 1), (1, 1, 4, 1, 1), r"Received: shape=\(1, 1, 4, 1, 1\)"),
         ((1, 4, 8, 12, 1), (1, 1, 8, 12, 1), r"\(batch, 1, 4, 6, 4\) here. Received: shape=\(1, 1, 8, 12, 1\)"),
     ],
 )

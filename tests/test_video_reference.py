@@ -91,7 +91,7 @@ def test_names_of_a_layers_weights():
 # Loading ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
 def test_every_weight_is_loaded(prefix):
     model = tiny()
     arrays = checkpoint(model)
@@ -110,6 +110,7 @@ def test_every_weight_is_loaded(prefix):
         (lambda arrays: arrays.update({"e.9": np.zeros(1), "y": np.zeros(1)}), ["e.9: no place", "y: no place"]),
         (lambda arrays: arrays.update({"dec.readout.weight": np.zeros((3, 4, 1, 1))}),
          [r"dec.readout.weight: shape \(3, 4, 1, 1\) in .*laid out as \(1, 1, 4, 3\) here, .* has \(1, 1, 4, 1\)"]),
+        (lambda arrays: arrays["dec.readout.bias"].fill(np.nan), ["1 differences:\n  dec.readout.bias: .* not finite"]),
         (dict.clear, ["dec.readout.weight: not in the checkpoint", "hid.enc.1.block.attn.spatial_gating_unit.fc.2"]),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from scs_keras.zoo.video_prediction import build, load_reference
@@ -53,8 +54,11 @@ def test_group_normalization_equals_keras():
         for layer in (ours, keras_own):
             layer.set_weights(weights)
         np.testing.assert_allclose(ours(x), keras_own(x), atol=1e-5)
-    constant = np.full((1, 4, 4, 12), 1000.3, "float32")
-    np.testing.assert_allclose(ours(constant)[0, 0, 0], weights[1], atol=0.2)  # the variance is never negative
+    x = 0.2 * frames(shape=(6, 4, 12)) + 30  # the mean is far from zero
+    flat = x.astype("float64").reshape(2, 24, 6, 2)
+    mean, deviation = (getattr(flat, name)(axis=(1, 3), keepdims=True) for name in ("mean", "std"))
+    expected = ((flat - mean) / np.sqrt(deviation**2 + 1e-5)).reshape(x.shape) * weights[0] + weights[1]
+    np.testing.assert_allclose(ours(x), expected, atol=5e-3)
 
 
 # The reference's numbers ------------------------------------------------------------------------
@@ -291,8 +295,13 @@ def test_loss_keeps_its_settings_and_weighs_samples():
         (dict(output_channels=1.5), "`output_channels` is a whole number"),
         (dict(hid_S=7), "`hid_S` is a positive even number"),
         (dict(N_T=1), "`N_T` is at least 2"),
-        (dict(N_S=0), "`N_S` is at least 1"),
-        (dict(spatio_kernel_enc=4), "`spatio_kernel_enc` is odd"),
+        (dict(N_S=0), "`N_S` is a whole number of at least 1"),
+        (dict(N_S="4"), "`N_S` is a whole number of at least 1. Received: N_S='4'"),
+        (dict(hid_S=4.0), "`hid_S` is a whole number of at least 1"),
+        (dict(hid_T=3), "`hid_T` is for TAU at least 4"),
+        (dict(mlp_ratio=0), "`mlp_ratio` is more than 0"),
+        (dict(spatio_kernel_enc=4), "`spatio_kernel_enc` is a positive odd number"),
+        (dict(spatio_kernel_dec=-1), "`spatio_kernel_dec` is a positive odd number"),
         (dict(drop_path=1.0), r"`drop_path` is in \[0, 1\)"),
         (dict(alpha=-1.0), "`alpha` is at least 0"),
         (dict(name="simvp", hid_T=24), "`hid_T` is for IncepU a multiple of 16"),
@@ -311,7 +320,25 @@ def test_bad_arguments(arguments, message):
 
 def test_a_reference_configuration_gives_the_lengths():
     given = dict(in_shape=[2, 1, 8, 8], pre_seq_length=2, aft_seq_length=3, total_length=5, device="cpu")
-    assert build("tau", (2, 8, 8, 1), **TINY, **given).output_length == 3
+    of_training = dict(method="TAU", model_type="tau", lr=1e-3, batch_size=16, sched="onecycle", warmup_epoch=0)
+    assert build("tau", (2, 8, 8, 1), **TINY, **given, **of_training, act_inplace=True).output_length == 3
+
+
+def test_the_length_can_change_after_a_prediction():
+    model = build("tau", (2, 8, 8, 1), **TINY)
+    for length in (2, 5, 1):
+        model.output_length = length
+        assert model.predict(frames(), verbose=0).shape[1] == length
+    for wrong in (0, 2.5, True):
+        with pytest.raises(ValueError, match="`output_length` is a whole number of at least 1. Received"):
+            model.output_length = wrong
+
+
+def test_export_needs_no_call_before(tmp_path):
+    model = build("tau", (2, 8, 8, 1), **TINY)
+    model.export(tmp_path / "saved", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "saved")
+    np.testing.assert_allclose(loaded.serve(frames()), model(frames()), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +354,16 @@ def test_bad_frames(shape, message):
     model = build("tau", (2, 8, 8, 1), **TINY)
     with pytest.raises(ValueError, match=message):
         model(np.zeros(shape, "float32"))
+
+
+def test_pixels_are_told_from_frames():
+    with pytest.raises(ValueError, match="frames of floating point, .* Received: dtype uint8. Divide pixels by 255"):
+        build("tau", (2, 8, 8, 1), **TINY)(np.zeros((1, 2, 8, 8, 1), "uint8"))
+
+
+def test_settings_of_the_regularisation_reach_the_loss():
+    loss = build("tau", (2, 8, 8, 1), **TINY, alpha=0.3, tau=0.2, over_pixels="sum").benchmark_loss()
+    assert (loss.alpha, loss.tau, loss.over_pixels) == (0.3, 0.2, "sum")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ def publish(training, data):
         )
     settings = json.loads((training / "recipe.json").read_text())
     recipe = settings.pop("recipe")
+    if settings.get("model", "{}") != "{}":
+        raise ValueError(
+            f"{training} is a training with other arguments than the preset's: model={settings['model']}. Only its own "
+            "can be published."
+        )
     preset = zoo.get_preset(settings["preset"])
     model = zoo.load(preset.name, weights=str(training / WEIGHTS))
     task = task_of(preset.name)

@@ -5,8 +5,8 @@ with the weights it would have had: batches are functions of seed and step, and 
 weights, optimiser, switch and the number of draws.
 
 A recipe is a module with `Recipe`, `build(recipe)` and `batches(recipe, folder, start_step)`. It may have
-`pairs(model, batches)`, which makes of them what `fit` gets, `callbacks(recipe, folder)`, and
-`finish(model, recipe, folder)`, for what comes after the last step.
+`completed(recipe)`, which fills in what was left to it, `pairs(model, batches)`, which makes of them what `fit` gets,
+`callbacks(recipe, folder)`, and `finish(model, recipe, folder)`, for what comes after the last step.
 """
 
 import difflib
@@ -113,6 +113,8 @@ def train(name, data, output, settings=(), strategy="one", verbose=1):
     """
     module = load_recipe(name)
     recipe = with_settings(module.Recipe(), settings)
+    if hasattr(module, "completed"):
+        recipe = module.completed(recipe)
     if min(recipe.steps, recipe.checkpoint_every) < 1:
         raise ValueError(
             "steps and checkpoint_every must be at least 1. "

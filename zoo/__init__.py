@@ -36,19 +36,21 @@ def get_preset(name):
     return _PRESETS[name]
 
 
-def load(name, weights="preset"):
+def load(name, weights="preset", **arguments):
     """A compiled model of the zoo, with `model.preset` and its `preprocess` and `postprocess`.
 
     Args:
         name: of the preset.
         weights: "preset" for the trained weights, None for random initial ones, or the path of a
             `.weights.h5` file of this architecture.
+        **arguments: in place of the preset's `arguments`, for example `output_length=20`, or for a model of your own
+            sizes and weights `input_shape=(10, 48, 48, 3), hid_S=32`.
 
     Raises:
         ValueError: if the preset is unknown, has no weights, the published file was changed, or there is no file at
             the path.
     """
-    preset = get_preset(name)
+    preset = get_preset(name).with_arguments(**arguments)
     path = preset.checked_weights() if weights == "preset" else weights
     if path is not None and not Path(path).is_file():
         raise ValueError(

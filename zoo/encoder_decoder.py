@@ -5,6 +5,7 @@ from keras import ops
 
 from scs_keras.layer import swap_time_and_batch
 from scs_keras.model import SCSModel
+from scs_keras.zoo.output_length import OutputLength
 
 # For networks without normalisation, which over a whole image would tie a shower to how much it rains elsewhere:
 # initial gains that carry signal and memory. relu(s) * sigmoid(c) keeps about 1/8 of the variance of s; a sigmoid's
@@ -54,7 +55,7 @@ def feed_back(image, prediction):
     return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
 
 
-class EncoderDecoder(SCSModel):
+class EncoderDecoder(OutputLength, SCSModel):
     """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
 
     Each image goes in again. Both networks work on images folded into `patch` x `patch` blocks, as Shi et

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,17 @@ class Preset:
     @property
     def has_weights(self):
         return self.record_path.exists()
+
+    def with_arguments(self, **changes):
+        """The same with other arguments of `build`, among them those that change the shapes."""
+        if not changes:
+            return self
+        shape = tuple(changes.get("input_shape", self.input_shape))
+        same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
+        channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
+        output_shape = (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
+        arguments = {**self.arguments, **changes}
+        return replace(self, arguments=arguments, input_shape=shape, output_shape=output_shape)
 
     def make(self):
         """The compiled model at random initial weights, built for the preset's input shape."""

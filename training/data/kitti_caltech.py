@@ -169,6 +169,8 @@ def _item(item, file):
 
 
 def _part(windows, split):
+    if len(windows) == 1:
+        raise ValueError("kitti_caltech: one window only, too few for training and validation. Use more frames.")
     held_out = max(1, len(windows) // 10)
     return windows[-held_out:] if split == "val" else windows[:-held_out]
 

@@ -7,7 +7,8 @@ max.
 Layout: train-images-idx3-ubyte.gz, and for the test t10k-images-idx3-ubyte.gz or mnist_test_seq.npy, in the folder
 itself or in its sub-folder `moving_mnist`. A `split.json` {"train": {"file", "start", "end"}, "val": ..., "test": ...}
 says which digits belong to which part; without one the last 10,000 of the training digits are for validation. So no
-digit that is trained on is seen in validation or test (the benchmark itself validates on its test set).
+digit that is trained on is seen in validation or test. The benchmark trains on all 60,000 and validates on its test
+set; for that: {"train": {"file": "train-images-idx3-ubyte.gz", "start": 0, "end": 60000}, "val": ..., "test": ...}.
 """
 
 import gzip
@@ -153,7 +154,7 @@ def read_idx_images(path):
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: cannot be unpacked ({error}). It may be truncated; get it again.") from error
-    magic, *shape = np.frombuffer(content[:16], ">u4").tolist()
+    magic, *shape = np.frombuffer(content[:16].ljust(16, b"\0"), ">u4").tolist()
     if magic != 2051 or len(content) != 16 + np.prod(shape):
         raise ValueError(
             f"{path}: is not a whole idx3-ubyte file: expected the number 2051, three sizes and as many bytes. "
@@ -191,10 +192,10 @@ def _published_test(path, shape):
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as an array ({error}). Get it again.") from error
-    if frames.ndim != 4 or frames.dtype != np.uint8:
+    if frames.ndim != 4 or frames.dtype != np.uint8 or frames.shape[0] > frames.shape[1] == 20:
         raise ValueError(
             f"{path}: expected uint8 (time, sequence, height, width), (20, 10000, 64, 64). "
-            f"Received: {frames.dtype} {frames.shape}."
+            f"Received: {frames.dtype} {frames.shape}. Sequences first? Save np.swapaxes(frames, 0, 1)."
         )
     videos = [Video.of(f"{path.name}[{index}]", frames[:, index, :, :, None]) for index in range(frames.shape[1])]
     windows = [(index, 0) for index in range(len(videos))] if len(frames) >= shape[0] else []

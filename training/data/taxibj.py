@@ -40,6 +40,11 @@ def read(folder, split, shape, stride=None):
     if split != "test":
         held_out = max(1, len(sequences) // 10)
         apart = sequences.shape[1] - 1  # a sequence starts every 30 minutes and shares frames with so many before it
+        if len(sequences) <= held_out + apart:
+            raise ValueError(
+                f"{path}: too few sequences to keep some for validation that share no frame with the others. "
+                f"Needed: {held_out + apart + 1}, found: {len(sequences)}."
+            )
         sequences = sequences[-held_out:] if split == "val" else sequences[: -held_out - apart]
     videos = [Video.of(f"{path.name} {split} {index}", frames) for index, frames in enumerate(sequences)]
     windows = [(index, 0) for index, video in enumerate(videos) if video.length >= shape[0]]

@@ -15,6 +15,7 @@ import numpy as np
 from scs_keras.training.data.step_dataset import step_dataset
 
 SPLITS = ("train", "val", "test")
+CHECKED = 1000  # as many videos at most are looked into before training starts
 
 
 class Videos(Protocol):
@@ -75,19 +76,24 @@ class VideoWindows:
                 f"{name}: too few frames. Needed: {shape[0]} consecutive frames in a video (observed and predicted "
                 f"ones), found: {found}. Use longer videos, or a model that observes and predicts fewer frames."
             )
-        size = self[0].shape
-        if size != self.shape:
-            raise ValueError(
-                f"{name}: frames must have the model's size, {describe(self.shape)}. Received: {describe(size)}. "
-                "Resize them, or use a model for that size."
-            )
+        first_windows = {video: start for video, start in reversed(self.windows)}
+        for video, start in sorted(first_windows.items()) if len(first_windows) <= CHECKED else self.windows[:1]:
+            self._read(video, start)
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        video, start = self.windows[index]
-        return scaled(self.videos[video].read(start, start + self.shape[0]))
+        return self._read(*self.windows[index])
+
+    def _read(self, video: int, start: int) -> np.ndarray:
+        frames = scaled(self.videos[video].read(start, start + self.shape[0]))
+        if frames.shape != self.shape:
+            raise ValueError(
+                f"{self.name}, {self.videos[video].name}: frames must have the model's size, {describe(self.shape)}. "
+                f"Received: {describe(frames.shape)}. Resize them, or use a model for that size."
+            )
+        return frames
 
     def batch(self, step: int, batch_size: int, seed: int = 0) -> np.ndarray:
         """The batch of one training step, a function of seed and step: every window once, shuffled, then again."""

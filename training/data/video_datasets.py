@@ -39,6 +39,12 @@ def read_videos(dataset, folder, split, shape, stride=None):
     return READERS[dataset](folder, split, shape, stride)
 
 
+def dataset_of(preset):
+    """The dataset that a preset's name ends in; "folder" for none."""
+    names = ("moving_mnist", "taxibj", "kth", "kitti_caltech", "radar")
+    return next((name for name in names if name in preset), "folder")
+
+
 def scored_split(dataset):
     """The split that a dataset's models are measured on: "test", and "val" for radar, which has no test."""
     return "val" if dataset == "radar" else "test"

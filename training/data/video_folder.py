@@ -13,6 +13,7 @@ fewer, all are for training.
 """
 
 import json
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -50,6 +51,9 @@ def read(folder, split, shape, stride=None):
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder. Expected {_EXPECTED}.")
     videos = [read_video(path, shape[1:]) for path in _split(folder, _paths(folder), split)]
+    short = [video.name for video in videos if video.length < shape[0]]
+    if short and len(short) < len(videos):
+        warnings.warn(f"{folder}: shorter than {shape[0]} frames and left out: {', '.join(short)}.", stacklevel=2)
     step = stride or (1 if split == "train" else shape[0])
     windows = [(index, start) for index, video in enumerate(videos) for start in every(video.length, shape[0], step)]
     return VideoWindows(folder.name, videos, windows, shape)
@@ -106,7 +110,8 @@ def _split(folder, paths, split):
     if not part:
         raise ValueError(
             f"{folder}: with fewer than 3 videos all are for training, none for {split!r}. Add videos, or a "
-            f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}.'
+            f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}; or train without '
+            "validation: --set validate=0."
         )
     return part
 
@@ -123,6 +128,9 @@ def _listed(listing, paths, split):
             f'{listing}: expected {{"train": [names], "val": [names], "test": [names]}}. Received something else '
             f"({error!r}). Correct the file, or delete it."
         ) from error
+    shared = sorted(set(map(str, parts.get("train", []))) & {str(n) for p in ("val", "test") for n in parts.get(p, [])})
+    if shared:
+        raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
     if not parts.get(split):
         have = ", ".join(name for name, names in parts.items() if names)
         raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}; use --split with one of these.")

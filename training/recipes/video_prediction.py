@@ -1,23 +1,26 @@
 """Video prediction (TAU, Sec. 4) on Moving MNIST, TaxiBJ, KTH, KITTI, radar or your own videos.
 
     scs-keras train video_prediction --data DIR --output DIR
-    scs-keras train video_prediction --data DIR --output DIR --set preset=convlstm_video_moving_mnist --set
-    learning_rate=5e-4 scs-keras train video_prediction --data DIR --output DIR --set dataset=folder
+    scs-keras train video_prediction --data DIR --output DIR --set preset=convlstm_video_moving_mnist
+    scs-keras train video_prediction --data DIR --output DIR --set dataset=folder --set 'model={"input_shape": [10, 48,
+    48, 3], "output_length": 20}'
 
-The benchmark's setting is Adam with one cycle (TaxiBJ: cosine, 5 epochs of warm-up) and batches of 16; its 200 epochs
-of 10,000 Moving MNIST sequences are `--set steps=125000`. What came out of a training, with hardware and time, is in
-the preset's model card.
+The benchmark's setting is Adam with one cycle (TaxiBJ: cosine, a tenth of the steps warm-up) and batches of 16; its 200
+epochs of 10,000 Moving MNIST sequences are `--set steps=125000`. What came out of a training, with hardware and time,
+is in the preset's model card.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
 from scs_keras import zoo
 from scs_keras.training.data.video import training_dataset
-from scs_keras.training.data.video_datasets import read_videos
+from scs_keras.training.data.video_datasets import dataset_of, read_videos
+from scs_keras.training.model_arguments import arguments_of
 from scs_keras.training.one_cycle import OneCycleAdam
 from scs_keras.training.video_validation import RandomState, Validation
+from scs_keras.zoo.video_prediction.build import NAMES, hyperparameters_of
 
 SCHEDULES = ("onecycle", "cosine")
 SMALLEST_RATE, WARMUP_RATE = 1e-6, 1e-5  # of the published cosine schedule
@@ -29,36 +32,87 @@ class Recipe:
 
     Attributes:
         preset: which model of the zoo; its frame size, channels and lengths are the sequences'.
-        dataset: moving_mnist, taxibj, kth, kitti_caltech, radar, or folder for your own videos.
+        model: JSON of arguments in place of the preset's: hyperparameters, input_shape, output_length. `evaluate` and
+            `predict` then need the same as --model.
+        dataset: moving_mnist, taxibj, kth, kitti_caltech, radar, or folder for your own videos; "" for the preset's.
         steps: optimiser steps.
         batch_size: sequences a step.
-        learning_rate: peak of the schedule.
-        schedule: "onecycle", or "cosine".
-        warmup: steps of the cosine schedule from 1e-5 up to learning_rate.
+        learning_rate: peak of the schedule; 0 for the preset's.
+        schedule: "onecycle", or "cosine"; "" for the published: cosine on TaxiBJ, else onecycle.
+        warmup: steps of the cosine schedule from 1e-5 up to learning_rate; -1 for the published tenth of them.
+        sampling: share of the steps in which recurrent models are shown true future frames, ever less often
+            (published: 50,000 of 125,000). Not for models whose `model` sets the schedule itself.
         seed: of initial weights, batches and all draws.
         checkpoint_every: steps between checkpoints; one such stretch is an epoch in the logs.
         validate: validation sequences that are scored after each stretch (`val_mse_per_frame` in the logs); 0 for none.
     """
 
     preset: str = "tau_video_small_moving_mnist"
-    dataset: str = "moving_mnist"
+    model: str = "{}"
+    dataset: str = ""
     steps: int = 5000
     batch_size: int = 16
-    learning_rate: float = 1e-3
-    schedule: str = "onecycle"
-    warmup: int = 0
+    learning_rate: float = 0.0
+    schedule: str = ""
+    warmup: int = -1
+    sampling: float = 0.4
     seed: int = 0
     checkpoint_every: int = 250
     validate: int = 64
 
 
+def completed(recipe):
+    """The recipe with everything that is the preset's or the dataset's own filled in."""
+    preset = preset_of(recipe)
+    dataset = recipe.dataset or dataset_of(preset.name)
+    schedule = recipe.schedule or ("cosine" if dataset == "taxibj" else "onecycle")
+    published = recipe.steps // 10 if schedule == "cosine" else 0
+    return replace(
+        recipe,
+        dataset=dataset,
+        learning_rate=recipe.learning_rate or preset.arguments["learning_rate"],
+        schedule=schedule,
+        warmup=published if recipe.warmup == -1 else recipe.warmup,
+    )
+
+
+def preset_of(recipe):
+    """The preset with the recipe's arguments.
+
+    Raises:
+        ValueError: there is none, it is for another task, or `model` is no JSON of arguments.
+    """
+    preset = zoo.get_preset(recipe.preset)
+    if preset.task != "video_prediction":
+        raise ValueError(
+            f"preset={recipe.preset} is no video-prediction model but for {preset.task}. "
+            f"Allowed: {', '.join(each.name for each in zoo.list_presets('video_prediction'))}."
+        )
+    return preset.with_arguments(**arguments_of(recipe.model))
+
+
 def build(recipe):
     """The compiled model at its initial weights."""
-    model = zoo.load(recipe.preset, weights=None)
+    model = zoo.load(recipe.preset, weights=None, **_of_the_schedule(recipe) | arguments_of(recipe.model))
     config = model.get_compile_config()
     config["optimizer"] = keras.saving.serialize_keras_object(optimizer(recipe))
     model.compile_from_config(config)
     return model
+
+
+def _of_the_schedule(recipe):
+    """Hyperparameters that are numbers of steps, published for 125,000 steps of 200 epochs, as shares of ours."""
+    sampled = max(round(recipe.sampling * recipe.steps), 1)
+    values = dict(
+        sampling_stop_iter=sampled if recipe.sampling else 0,
+        sampling_changing_rate=1 / sampled,
+        r_sampling_step_1=sampled // 2,
+        r_sampling_step_2=sampled,
+        r_exp_alpha=sampled / 10,
+        steps_per_epoch=max(recipe.steps // 200, 1),
+    )
+    model_class, _ = NAMES.get(zoo.get_preset(recipe.preset).arguments.get("name"), (None, None))
+    return {name: values[name] for name in values if model_class and name in hyperparameters_of(model_class)}
 
 
 def optimizer(recipe):
@@ -106,11 +160,6 @@ def callbacks(recipe, folder):
 
 def videos(recipe, folder, split):
     """The sequences of a part of the recipe's dataset, as long and as large as its preset's."""
-    preset = zoo.get_preset(recipe.preset)
-    if preset.task != "video_prediction":
-        raise ValueError(
-            f"preset={recipe.preset} is no video-prediction model but for {preset.task}. "
-            f"Allowed: {', '.join(each.name for each in zoo.list_presets('video_prediction'))}."
-        )
+    preset = preset_of(recipe)
     length = preset.input_shape[0] + preset.output_shape[0]
     return read_videos(recipe.dataset, folder, split, (length, *preset.input_shape[1:]))

@@ -9,10 +9,11 @@ _GOLDEN_CROP = slice(96, 160)
 
 
 def evaluate(
-    preset, data, weights=None, split=None, stride=None, json_file=None, lead_json_file=None, dataset=None, limit=None
-):
+    preset, data, weights=None, split=None, stride=None, json_file=None, lead_json_file=None, dataset=None, limit=None,
+    steps=None, model=None,
+):  # fmt: skip
     """See `scs_keras.training.evaluate.evaluate_preset`."""
-    _only_for_videos(dataset=dataset, limit=limit)
+    _only_for_videos(dataset=dataset, limit=limit, steps=steps, model=model)
     if split == "test":
         raise ValueError(
             "Radar events have no test part: use --split train or --split val, or leave it out for all events."
@@ -20,8 +21,9 @@ def evaluate(
     return evaluate_preset(preset, data, weights, split, 1 if stride is None else stride, json_file, lead_json_file)
 
 
-def predict(preset, file, output, weights=None, steps=None, beyond=None):
+def predict(preset, file, output, weights=None, steps=None, beyond=None, model=None):
     """See `scs_keras.training.predict.predict`; a radar forecast always goes beyond the input's end."""
+    _only_for_videos(model=model)
     predict_event(preset, file, output, weights, steps)
 
 

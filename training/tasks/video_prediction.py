@@ -7,9 +7,10 @@ import numpy as np
 
 from scs_keras import zoo
 from scs_keras.training.data.video import describe, scaled
-from scs_keras.training.data.video_datasets import read_videos, scored_split
+from scs_keras.training.data.video_datasets import dataset_of, read_videos, scored_split
 from scs_keras.training.data.video_folder import read_video
 from scs_keras.training.evaluate import write_json
+from scs_keras.training.model_arguments import arguments_of
 from scs_keras.training.video_scores import evaluate_videos, format_lead_table, format_table, persistence
 from scs_keras.zoo.files import written_beside
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
@@ -18,8 +19,9 @@ PUBLISHED_SEQUENCES = 1000  # at most, in a model card
 
 
 def evaluate(
-    preset, data, weights=None, split=None, stride=None, json_file=None, lead_json_file=None, dataset=None, limit=None
-):
+    preset, data, weights=None, split=None, stride=None, json_file=None, lead_json_file=None, dataset=None, limit=None,
+    steps=None, model=None,
+):  # fmt: skip
     """Scores a preset beside persistence and prints the tables.
 
     Args:
@@ -32,6 +34,8 @@ def evaluate(
             time.
         dataset: a name of `video_datasets.READERS`; None for the one that the preset's name ends in, else "folder".
         limit: score so many sequences, evenly spread; None for all.
+        steps: number of frames to predict; None for the preset's.
+        model: JSON of arguments in place of the preset's, as the weights were trained with.
 
     Returns:
         {"DATASET SPLIT": {prediction: {metric: value}}}.
@@ -40,12 +44,13 @@ def evaluate(
         ValueError: for an unknown preset or dataset, or bad data.
         FileNotFoundError: files of the dataset are missing.
     """
-    record = zoo.get_preset(preset)
-    dataset = dataset or _dataset_of(record)
+    arguments = _arguments(model, steps)
+    record = zoo.get_preset(preset).with_arguments(**arguments)
+    dataset = dataset or dataset_of(preset)
     split = split or scored_split(dataset)
     length = record.input_shape[0] + record.output_shape[0]
     videos = read_videos(dataset, data, split, (length, *record.input_shape[1:]), stride)
-    model = zoo.load(preset, weights=weights or "preset")
+    model = zoo.load(preset, weights=weights or "preset", **arguments)
     scores, lead_scores = ({f"{dataset} {split}": each} for each in score_model(model, videos, limit))
     for path, value in ((json_file, scores), (lead_json_file, lead_scores)):
         if path is not None:
@@ -62,7 +67,7 @@ def score_model(model, videos, limit=None):
     return evaluate_videos(predictions, videos, model.input_length, limit, channels=model.output_channels)
 
 
-def predict(preset, file, output, weights=None, steps=None, beyond=False):
+def predict(preset, file, output, weights=None, steps=None, beyond=False, model=None):
     """Writes forecast.npz, forecast.png and forecast.gif from one video.
 
     forecast.npz holds `predicted` and `observed`, float32 (time, height, width, channels) in [0, 1], and `truth`, if
@@ -76,15 +81,13 @@ def predict(preset, file, output, weights=None, steps=None, beyond=False):
         weights: a `.weights.h5` file instead of the preset's.
         steps: number of frames to predict; None for the preset's.
         beyond: always observe the very last frames and predict what follows them.
+        model: JSON of arguments in place of the preset's, as the weights were trained with.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: for an unknown preset, a bad file, one with too few frames or frames of another size.
     """
-    if steps is not None and steps < 1:
-        raise ValueError(f"--steps must be at least 1. Received: {steps}.")
-    model = zoo.load(preset, weights=weights or "preset")
-    model.output_length = steps or model.output_length
+    model = zoo.load(preset, weights=weights or "preset", **_arguments(model, steps))
     frame_shape = model.preset.input_shape[1:]
     video = read_video(file, frame_shape)
     observed, truth = _observed_and_truth(video, model, file, beyond)
@@ -116,9 +119,12 @@ def published_scores(model, data, settings):
 
 
 def golden_frames(data, settings):
-    """The observed frames of the first sequence of that part."""
-    observed = zoo.get_preset(settings["preset"]).input_shape[0]
-    return _scored_videos(data, settings)[0][0][None, :observed]
+    """A bright disc that moves to the right, in the preset's shape: no data set's pictures go into the package."""
+    time, height, width, channels = zoo.get_preset(settings["preset"]).input_shape
+    t, y, x = np.ogrid[:time, :height, :width]
+    distance = np.hypot(y - height / 2, x - width / 4 - t * width / 40)
+    disc = np.clip(height / 8 - distance, 0, 1).astype("float32")
+    return np.repeat(disc[None, ..., None], channels, axis=-1)
 
 
 def _scored_videos(data, settings):
@@ -127,10 +133,10 @@ def _scored_videos(data, settings):
     return read_videos(settings["dataset"], data, split, (length, *preset.input_shape[1:])), split
 
 
-def _dataset_of(preset):
-    return next(
-        (name for name in ("moving_mnist", "taxibj", "kth", "kitti_caltech", "radar") if name in preset.name), "folder"
-    )
+def _arguments(model, steps):
+    if steps is not None and steps < 1:
+        raise ValueError(f"--steps must be at least 1. Received: {steps}.")
+    return arguments_of(model) | ({} if steps is None else {"output_length": steps})
 
 
 def _observed_and_truth(video, model, file, beyond):

@@ -101,8 +101,6 @@ class PrecipitationForecaster(EncoderDecoder):
             extra_channels=2 if advection else 0,
             **kwargs,
         )
-        if not isinstance(output_length, int) or output_length < 1:
-            raise ValueError(f"`output_length` must be at least 1. Received: output_length={output_length!r}.")
         self.output_length = output_length
         self.advection = advection
         self.sub_goals = sub_goals

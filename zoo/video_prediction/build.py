@@ -1,4 +1,9 @@
-"""`build("tau", (10, 64, 64, 1))`: a model of the family by its short name."""
+"""`build("tau", (10, 64, 64, 1))`: a model of the family by its short name.
+
+Of TAU's Tables 2 to 6 these are the systems of the public benchmark. Not here: systems that the tables quote from other
+papers and the benchmark does not have (LMC, Conv-TT-LSTM, MCnet, SAVP, STMFA Net and others), PredNet and DVF,
+and Table 6's "Conv Baseline", which has no public definition.
+"""
 
 import difflib
 import inspect
@@ -39,6 +44,12 @@ _REDUNDANT = {
     "total_length": lambda shape, length: shape[0] + length,
 }
 
+# Keys of the reference's configurations and constructors that are about training, or about memory alone.
+_NOT_OF_THE_MODEL = {
+    "method", "device", "epoch", "batch_size", "val_batch_size", "drop_last", "lr", "opt", "sched", "warmup_epoch",
+    "warmup_lr", "min_lr", "final_div_factor", "weight_decay", "act_inplace",
+}  # fmt: skip
+
 
 def build(name, input_shape, output_length=None, dtype=None, **hyperparameters):
     """A model of the family with its weights made, at random initial values.
@@ -51,7 +62,8 @@ def build(name, input_shape, output_length=None, dtype=None, **hyperparameters):
         **hyperparameters: under the reference's names; what is not given is the published Moving MNIST
             configuration. `output_channels` is one for every model. A configuration of the reference may be given
             whole: `in_shape`, `pre_seq_length`, `aft_seq_length` and `total_length` are checked against the
-            arguments above (the third gives `output_length` where it is not), `device` is ignored.
+            arguments above (the third gives `output_length` where it is not); what is not of the model (`method`,
+            `lr`, `batch_size`, `sched`, `device` and so on) is ignored.
 
     Raises:
         ValueError: if the name or a hyperparameter is unknown, or a value is not allowed.
@@ -87,7 +99,7 @@ def _without_redundant(hyperparameters, shape, output_length):
                 received = hyperparameters[key]
                 received = tuple(received) if isinstance(received, (list, tuple)) else received
                 _agree(key, received, value_of(shape, output_length or shape[0]), "input_shape and output_length")
-    return {key: value for key, value in hyperparameters.items() if key not in {*_REDUNDANT, "device"}}
+    return {key: value for key, value in hyperparameters.items() if key not in {*_REDUNDANT, *_NOT_OF_THE_MODEL}}
 
 
 def _agree(key, received, expected, source):

@@ -28,10 +28,19 @@ class GroupedConv2D(keras.layers.Conv2D):
         return ops.concatenate([ops.conv(part, weights, padding=self.padding) for part, weights in parts], axis=-1)
 
 
+class PointwiseConv2D(keras.layers.Conv2D):
+    """A 1x1 convolution as a product of matrices: on TensorFlow's CPU its gradients take half the time."""
+
+    def convolution_op(self, inputs, kernel):
+        shape = ops.shape(inputs)
+        flat = ops.matmul(ops.reshape(inputs, (-1, shape[-1])), kernel[0, 0])
+        return ops.reshape(flat, (-1, *shape[1:-1], self.filters))
+
+
 def convolution(channels, filters, kernel_size=1, groups=1, initializer=None):
     """A convolution of stride 1, zero padding; initial values PyTorch's, or `initializer` with zero biases."""
     uniform = torch_uniform(kernel_size**2 * channels // groups)
-    make = keras.layers.Conv2D if groups == 1 else GroupedConv2D
+    make = GroupedConv2D if groups > 1 else PointwiseConv2D if kernel_size == 1 else keras.layers.Conv2D
     layer = make(
         filters, kernel_size, padding="same", groups=groups,
         kernel_initializer=initializer or uniform, bias_initializer="zeros" if initializer else uniform,
@@ -57,18 +66,17 @@ def dense(inputs, units):
 
 
 class GroupNormalization(keras.layers.GroupNormalization):
-    """Keras's layer for (batch, height, width, channels), in half its time: two sums, one product.
+    """Keras's layer for (batch, height, width, channels), in less time: sums are products with ones.
 
-    The variance is E[x^2] - E[x]^2, in float32; Keras's way goes over the images more often.
+    Statistics are of float32, the variance of what is left without the mean.
     """
 
     def call(self, inputs):
         shape = ops.shape(inputs)
         x = ops.reshape(ops.cast(inputs, "float32"), (-1, shape[1] * shape[2], shape[3]))
-        mean, square = self._mean(x), self._mean(x * x)
-        scale = ops.rsqrt(ops.maximum(square - mean * mean, 0.0) + self.epsilon) * ops.cast(self.gamma, "float32")
-        shift = ops.cast(self.beta, "float32") - mean * scale
-        return ops.cast(ops.reshape(x * scale + shift, shape), inputs.dtype)
+        x = x - self._mean(x)
+        scale = ops.rsqrt(self._mean(x * x) + self.epsilon) * ops.cast(self.gamma, "float32")
+        return ops.cast(ops.reshape(x * scale + ops.cast(self.beta, "float32"), shape), inputs.dtype)
 
     def _mean(self, x):
         """(batch, pixels, channels) to (batch, 1, channels): each channel's group's mean over pixels and channels."""

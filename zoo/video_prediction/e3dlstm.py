@@ -195,7 +195,11 @@ class E3DLSTM(RecurrentPredictor):
         self.conv_last = PairReadout(hidden, predicted, dtype=self.dtype_policy)
 
     def _check_stride(self):
-        """Any stride will do: results are repeated to the input's size."""
+        """Results are repeated to the input's size."""
+        if self.stride > min(self.patch_frame):
+            raise ValueError(
+                f"`stride` is at most a frame's size in patches, {self.patch_frame}. Received: stride={self.stride}."
+            )
 
     def benchmark_loss(self):
         return MeanSquaredAndAbsoluteError()

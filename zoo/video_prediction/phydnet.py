@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from scs_keras.arguments import is_integer
 from scs_keras.zoo.encoder_decoder import feed_back
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
@@ -179,6 +180,8 @@ class PhyDNet(VideoPredictor):
         self, input_shape, output_length=None, output_channels=None, patch_size=4, teacher_forcing_decay=0.003,
         steps_per_epoch=625, moment_weight=1.0, published_loss=False, return_all=False, **kwargs,
     ):  # fmt: skip
+        if not is_integer(patch_size) or patch_size < 1:
+            raise ValueError(f"`patch_size` is a whole number of at least 1. Received: patch_size={patch_size!r}.")
         strides = 1 if patch_size == 2 else 2
         super().__init__(input_shape, output_length, output_channels, frame_multiple=2 * strides, **kwargs)
         for name, value, least in (

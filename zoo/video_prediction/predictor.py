@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from scs_keras.zoo.output_length import OutputLength
+
 
 @contextlib.contextmanager
 def default_dtype(policy):
@@ -19,7 +21,7 @@ def default_dtype(policy):
         keras.config.set_dtype_policy(before)
 
 
-class VideoPredictor(keras.Model):
+class VideoPredictor(OutputLength, keras.Model):
     """Observed frames to future frames: the base of every model of this folder.
 
     A subclass lists its hyperparameters as keyword arguments of `__init__` and keeps each as an attribute
@@ -62,13 +64,14 @@ class VideoPredictor(keras.Model):
                 f"{type(self).__name__} needs at least {minimum_frames} observed frames. Received: {shape[0]}, "
                 f"input_shape={shape}."
             )
-        for name, value in dict(output_length=output_length, output_channels=output_channels).items():
-            if value is not None and not _is_count(value):
-                raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
+        if output_channels is not None and not _is_count(output_channels):
+            raise ValueError(
+                f"`output_channels` is a whole number of at least 1. Received: output_channels={output_channels!r}."
+            )
         self.frame_multiple = frame_multiple
         self.frames_shape = shape
         self.input_length = shape[0]
-        self.output_length = output_length or shape[0]
+        self.output_length = shape[0] if output_length is None else output_length
         self.output_channels = output_channels or shape[-1]
         self._check_size(*shape[1:3])
 
@@ -90,6 +93,12 @@ class VideoPredictor(keras.Model):
                 f"{type(self).__name__} takes frames (batch, time, height, width, channels) with {channels} channels. "
                 f"Received: shape={shape}."
             )
+        dtype = keras.backend.standardize_dtype(frames.dtype)
+        if keras.backend.is_int_dtype(dtype):
+            raise ValueError(
+                f"{type(self).__name__} takes frames of floating point, usually in [0, 1]. Received: dtype {dtype}. "
+                "Divide pixels by 255, or use the `preprocess` of the model's preset."
+            )
         longest = longest or length
         if shape[1] is not None and not length <= shape[1] <= longest:
             allowed = length if longest == length else f"{length} to {longest}"
@@ -108,6 +117,11 @@ class VideoPredictor(keras.Model):
     def build(self, input_shape=None):
         """Makes all weights, for `frames_shape`."""
         self.built = True
+
+    def export(self, filepath, *args, **kwargs):
+        """As Keras's, which needs a model that was called."""
+        self(keras.KerasTensor((None, *self.frames_shape)))
+        return super().export(filepath, *args, **kwargs)
 
     # The reference's names ----------------------------------------------------------------------
 

@@ -163,6 +163,8 @@ class PredRNNv2(PredRNN):
         super().__init__(
             input_shape, output_length, output_channels, reverse_scheduled_sampling=reverse_scheduled_sampling, **kwargs
         )
+        if decouple_beta < 0:
+            raise ValueError(f"`decouple_beta` is at least 0. Received: decouple_beta={decouple_beta!r}.")
         self.decouple_beta = decouple_beta
         self.adapter = PointwiseConvolution(*self.num_hidden[:1] * 2, dtype=self.dtype_policy)
 

@@ -64,16 +64,8 @@ DATA = {
     ),
 }  # fmt: skip
 
-SMALL_STEPS = {"small_moving_mnist": 1500, "small_radar": 1000}  # of the trainings of the small models
-
-
-def small(data, **hyperparameters):
-    """A small recurrent model's; as published, true frames are shown in the first 40 % of the steps."""
-    steps = 2 * SMALL_STEPS[data] // 5
-    sampling = dict(sampling_stop_iter=steps, sampling_changing_rate=1 / steps)
-    return {data: dict(patch_size=4, filter_size=3, learning_rate=1e-3, **hyperparameters, **sampling)}
-
-
+SMALL_CONVLSTM = dict(num_hidden=(48, 48), patch_size=4, filter_size=3, learning_rate=1e-3)
+SMALL_PREDRNN = dict(num_hidden=(32, 32), patch_size=4, filter_size=3, learning_rate=1e-3)
 SMALL_SCS = dict(structure=[dict(filters=48, layers=3)], learning_rate=1e-3)
 SMALL_SIMVP = dict(hid_S=16, hid_T=64, N_T=4, N_S=4, mlp_ratio=4.0, learning_rate=1e-3)
 
@@ -115,8 +107,8 @@ MODELS = {
         "taxibj": dict(patch_size=2, learning_rate=5e-4),
         "kth": dict(patch_size=2, learning_rate=1e-3),
         "kitti_caltech": dict(patch_size=2, learning_rate=5e-3),
-        **small("small_moving_mnist", num_hidden=(48, 48)),
-        **small("small_radar", num_hidden=(48, 48)),
+        "small_moving_mnist": SMALL_CONVLSTM,
+        "small_radar": SMALL_CONVLSTM,
     }),
     "convlstm_large": ("ConvLSTM, 4 layers of 192", {
         "moving_mnist": dict(num_hidden=(192,) * 4, patch_size=4, learning_rate=5e-4),
@@ -126,8 +118,8 @@ MODELS = {
         "taxibj": dict(patch_size=2, learning_rate=1e-4),
         "kth": dict(patch_size=2, learning_rate=1e-3),
         "kitti_caltech": dict(patch_size=2, learning_rate=1e-2),
-        **small("small_moving_mnist", num_hidden=(32, 32)),
-        **small("small_radar", num_hidden=(32, 32)),
+        "small_moving_mnist": SMALL_PREDRNN,
+        "small_radar": SMALL_PREDRNN,
     }),
     "predrnnpp": ("PredRNN++", {
         "moving_mnist": dict(patch_size=4, learning_rate=1e-4),

@@ -212,7 +212,7 @@ class RecurrentPredictor(VideoPredictor):
     def _check_mask(self, mask, patches, entries):
         allowed = [(entries, 1, 1, 1), (entries, *patches.shape[2:])]
         shape = tuple(mask.shape)
-        if len(shape) != 5 or any(size not in sizes for size, sizes in zip(shape[1:], zip(*allowed))):
+        if shape[1:] not in allowed:
             raise ValueError(
                 f"`sampling_mask` is (batch, {', '.join(map(str, allowed[0]))}) or, in patches, "
                 f"(batch, {', '.join(map(str, allowed[1]))}) here. Received: shape={shape}."

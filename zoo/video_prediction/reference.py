@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 PREFIX = "model."  # of every key in newer checkpoints
+WRAPPED = "module."  # of every key where PyTorch trained on several devices
 IGNORED = "num_batches_tracked"  # PyTorch's count of batches seen by a normalisation
 
 # PyTorch's axes to Keras's: {kind: (from, to)} of np.moveaxis.
@@ -50,7 +51,7 @@ def load_reference(model, arrays):
 
     Args:
         model: a `VideoPredictor`.
-        arrays: {name in the reference: array in PyTorch's layout}; a prefix `model.` is dropped, and
+        arrays: {name in the reference: array in PyTorch's layout}; a prefix `module.` or `model.` is dropped, and
             `num_batches_tracked` is ignored.
 
     Returns:
@@ -65,7 +66,8 @@ def load_reference(model, arrays):
     weights = model.reference_weights()
     if not weights:
         raise ValueError(f"{type(model).__name__} has no reference checkpoints: load a .weights.h5 file instead.")
-    arrays = {name.removeprefix(PREFIX): array for name, array in arrays.items() if not name.endswith(IGNORED)}
+    arrays = {name: array for name, array in arrays.items() if not name.endswith(IGNORED)}
+    arrays = {name.removeprefix(WRAPPED).removeprefix(PREFIX): array for name, array in arrays.items()}
     placed = {id(weights[name].variable) for name in arrays if name in weights}
     needed = {name: weight for name, weight in weights.items() if weight.variable is not None}
     values = {name: weight.to_keras(arrays[name]) for name, weight in needed.items() if name in arrays}
@@ -78,8 +80,8 @@ def load_reference(model, arrays):
         for name, value in values.items()
         if value.shape != tuple(needed[name].variable.shape)
     ]
-    problems += _contradictions(values, needed)
     problems += _disagreements(needed, values)
+    problems += [f"{name}: has values that are not finite" for name, value in values.items() if not _finite(value)]
     if problems:
         raise ValueError(
             f"These are not the weights of this {type(model).__name__}, {model.name!r} for {model.frames_shape}; "
@@ -91,13 +93,8 @@ def load_reference(model, arrays):
     return model
 
 
-def _contradictions(values, weights):
-    """What differs between two names of one variable."""
-    names = {}
-    for name, value in values.items():
-        other = names.setdefault(id(weights[name].variable), name)
-        if not np.array_equal(value, values[other]):
-            yield f"{name}: another value than {other}, although the two are one tensor"
+def _finite(value):
+    return not np.issubdtype(value.dtype, np.floating) or np.isfinite(value).all()
 
 
 def _disagreements(weights, values):

@@ -3,6 +3,7 @@
 import keras
 from keras import initializers, ops
 
+from scs_keras.arguments import is_integer
 from scs_keras.zoo.encoder_decoder import feed_back
 from scs_keras.zoo.video_prediction.convolutions import (
     built,
@@ -69,6 +70,7 @@ class SimVP(VideoPredictor):
         drop_path: stochastic depth of the last block; it rises linearly from `first_drop_path`.
         first_drop_path: of the first block. The reference's is 0.01 even for drop_path = 0; 0 turns it off.
         alpha: weight of the differential divergence regularisation in `benchmark_loss`; TAU is published with 0.1.
+        tau, over_pixels: of that regularisation, see `DifferentialDivergenceLoss`.
         static_attention, dynamic_attention: TAU's ablations "w/o SA" and "w/o DA" (Tab. 6) where False.
 
     References: Gao et al., SimVP (CVPR 2022); Tan et al., SimVP: Towards Simple yet Powerful Spatiotemporal
@@ -78,17 +80,21 @@ class SimVP(VideoPredictor):
     def __init__(
         self, input_shape, output_length=None, output_channels=None, model_type="gSTA", hid_S=64, hid_T=512, N_S=4,
         N_T=8, spatio_kernel_enc=3, spatio_kernel_dec=3, mlp_ratio=8.0, drop=0.0, drop_path=0.0,
-        first_drop_path=0.01, alpha=0.0, static_attention=True, dynamic_attention=True, **kwargs,
+        first_drop_path=0.01, alpha=0.0, tau=0.1, over_pixels="mean", static_attention=True,
+        dynamic_attention=True, **kwargs,
     ):  # fmt: skip
         kinds = {kind.lower(): kind for kind in TRANSLATORS}
         if str(model_type).lower() not in kinds:
             raise ValueError(f"`model_type` is one of {', '.join(TRANSLATORS)}. Received: model_type={model_type!r}.")
+        for name_, value in dict(hid_S=hid_S, hid_T=hid_T, N_S=N_S, N_T=N_T).items():
+            if not is_integer(value) or value < 1:
+                raise ValueError(f"`{name_}` is a whole number of at least 1. Received: {name_}={value!r}.")
         super().__init__(input_shape, output_length, output_channels, frame_multiple=2 ** (N_S // 2), **kwargs)
         self.model_type = kinds[str(model_type).lower()]
         self.hid_S, self.hid_T, self.N_S, self.N_T = hid_S, hid_T, N_S, N_T
         self.spatio_kernel_enc, self.spatio_kernel_dec = spatio_kernel_enc, spatio_kernel_dec
         self.mlp_ratio, self.drop, self.drop_path = mlp_ratio, drop, drop_path
-        self.first_drop_path, self.alpha = first_drop_path, alpha
+        self.first_drop_path, self.alpha, self.tau, self.over_pixels = first_drop_path, alpha, tau, over_pixels
         self.static_attention, self.dynamic_attention = static_attention, dynamic_attention
         self._check_hyperparameters()
 
@@ -105,16 +111,16 @@ class SimVP(VideoPredictor):
         groups = Inception.GROUPS if self.model_type == "IncepU" else 1
         latent = self.input_length * self.hid_S
         for name, fits, allowed in (
-            ("hid_S", self.hid_S > 0 and self.hid_S % 2 == 0, "a positive even number"),
-            ("N_S", self.N_S >= 1, "at least 1"),
+            ("hid_S", self.hid_S % 2 == 0, "a positive even number"),
             ("N_T", self.N_T >= 2, "at least 2"),
-            ("spatio_kernel_enc", self.spatio_kernel_enc % 2 == 1, "odd"),
-            ("spatio_kernel_dec", self.spatio_kernel_dec % 2 == 1, "odd"),
+            ("spatio_kernel_enc", self.spatio_kernel_enc in range(1, 1000, 2), "a positive odd number"),
+            ("spatio_kernel_dec", self.spatio_kernel_dec in range(1, 1000, 2), "a positive odd number"),
+            ("mlp_ratio", self.mlp_ratio > 0, "more than 0"),
             ("drop", 0 <= self.drop < 1, "in [0, 1)"),
             ("drop_path", 0 <= self.drop_path < 1, "in [0, 1)"),
             ("first_drop_path", 0 <= self.first_drop_path < 1, "in [0, 1)"),
             ("alpha", self.alpha >= 0, "at least 0"),
-            ("hid_T", self.hid_T >= 1, "at least 1"),
+            ("hid_T", self.model_type != "TAU" or self.hid_T >= 4, "for TAU at least 4"),
             ("hid_T", groups == 1 or self.hid_T % (2 * groups) == 0, "for IncepU a multiple of 16"),
             ("hid_S", latent % groups == 0, "for IncepU such that time * hid_S is a multiple of 8"),
         ):
@@ -177,7 +183,9 @@ class SimVP(VideoPredictor):
         return self.readout(self.decoder[-1](latent + skip))
 
     def benchmark_loss(self):
-        return DifferentialDivergenceLoss(self.alpha) if self.alpha else keras.losses.MeanSquaredError()
+        if not self.alpha:
+            return keras.losses.MeanSquaredError()
+        return DifferentialDivergenceLoss(self.alpha, self.tau, over_pixels=self.over_pixels)
 
     def reference_weights(self):
         blocks = {f"enc.enc.{index}": block for index, block in enumerate(self.encoder)}
