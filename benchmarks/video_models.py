@@ -90,7 +90,7 @@ def draw(runs, path):
                 label = name.split("_video_")[0]
                 curve = run["curve"]
                 axis.plot([p["sequences"] for p in curve], [p["val_mse_per_frame"] for p in curve], label=label)
-        axis.set(title=title, xlabel="sequences seen", yscale="log")
+        axis.set(title=title, xlabel="sequences seen")
         axis.legend(fontsize=8)
     axes[0].set_ylabel("validation MSE, sum over a frame")
     figure.tight_layout()
@@ -102,8 +102,9 @@ def print_table(runs):
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name, run in sorted(runs.items(), key=lambda item: (item[1]["scored_on"], item[1]["scores"]["mse"])):
         s = run["scores"]
+        psnr = "–" if s["psnr"] is None else f"{s['psnr']:.2f}"  # none where a dry frame is predicted exactly
         print(
-            f"| `{name}` | {s['mse']:.1f} | {s['mae']:.1f} | {s['ssim']:.3f} | {s['psnr']:.2f} "
+            f"| `{name}` | {s['mse']:.1f} | {s['mae']:.1f} | {s['ssim']:.3f} | {psnr} "
             f"| {run['parameters']:,} | {run['multiply_adds'] / 1e9:.2f} | {run['training_step_seconds']:.2f} "
             f"| {run['training_minutes']:.0f} | {run['frames_per_second']:.0f} |"
         )

@@ -35,7 +35,7 @@ SCORES = {
     ),
     "video_prediction": Scores(
         heading="Scores on sequences that were kept out of training and of every choice "
-        "(`scs-keras evaluate {preset} --data DIR --dataset {dataset}`):",
+        "(`scs-keras evaluate {preset} --data DIR --dataset {dataset} --limit 1000`):",
         shown=("mse", "mae", "ssim", "ssim_published", "psnr"),
         note="MSE and MAE are sums over a frame's pixels, means over frames; values are in [0, 1]. `ssim` has the "
         "range 1 of the values, `ssim_published` the range 2 of the published tables. PSNR in dB.",
