@@ -19,8 +19,8 @@ class RandomState(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        states = [each for each in self.model.variables if each.path.endswith("seed_generator_state")]
-        states = [each for each in states if SAVED not in each.path]
+        ending = "seed_generator_state"
+        states = [each for each in self.model.variables if each.path.endswith(ending) and SAVED not in each.path]
         for number, state in enumerate(states):
             draw = np.random.default_rng((self.seed, epoch, number)).integers(2**31, size=state.shape)
             state.assign(draw.astype(keras.backend.standardize_dtype(state.dtype)))

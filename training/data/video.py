@@ -15,7 +15,6 @@ import numpy as np
 from scs_keras.training.data.step_dataset import step_dataset
 
 SPLITS = ("train", "val", "test")
-CHECKED = 1000  # as many videos at most are looked into before training starts
 
 
 class Videos(Protocol):
@@ -76,23 +75,15 @@ class VideoWindows:
                 f"{name}: too few frames. Needed: {shape[0]} consecutive frames in a video (observed and predicted "
                 f"ones), found: {found}. Use longer videos, or a model that observes and predicts fewer frames."
             )
-        first_windows = {video: start for video, start in reversed(self.windows)}
-        for video, start in sorted(first_windows.items()) if len(first_windows) <= CHECKED else self.windows[:1]:
-            self._read(video, start)
+        self[0]  # frames of another size must show before training starts
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self._read(*self.windows[index])
-
-    def _read(self, video: int, start: int) -> np.ndarray:
+        video, start = self.windows[index]
         frames = scaled(self.videos[video].read(start, start + self.shape[0]))
-        if frames.shape != self.shape:
-            raise ValueError(
-                f"{self.name}, {self.videos[video].name}: frames must have the model's size, {describe(self.shape)}. "
-                f"Received: {describe(frames.shape)}. Resize them, or use a model for that size."
-            )
+        check_size(f"{self.name}, {self.videos[video].name}", frames.shape, self.shape)
         return frames
 
     def batch(self, step: int, batch_size: int, seed: int = 0) -> np.ndarray:
@@ -173,6 +164,15 @@ def checked_values(where: str, frames: np.ndarray) -> np.ndarray:
             "Scale them, for instance (x - x.min()) / (x.max() - x.min()), or save uint8 (0 to 255)."
         )
     return frames
+
+
+def check_size(where: str, received: Sequence[int], shape: Sequence[int]) -> None:
+    """Raises ValueError unless frames of shape `received`, (time, height, width, channels), have the shape `shape`."""
+    if tuple(received) != tuple(shape):
+        raise ValueError(
+            f"{where}: frames must have the model's size, {describe(shape)}. Received: {describe(received)}. "
+            "Resize them, or use a model for that size."
+        )
 
 
 def check_split(split: str) -> None:

@@ -41,8 +41,7 @@ def read_videos(dataset, folder, split, shape, stride=None):
 
 def dataset_of(preset):
     """The dataset that a preset's name ends in; "folder" for none."""
-    names = ("moving_mnist", "taxibj", "kth", "kitti_caltech", "radar")
-    return next((name for name in names if name in preset), "folder")
+    return next((name for name in READERS if name in preset), "folder")
 
 
 def scored_split(dataset):

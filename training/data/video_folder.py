@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras.training.data.images import fit, image_video, mode_of
-from scs_keras.training.data.video import Video, VideoWindows, check_split, checked_values, every
+from scs_keras.training.data.video import Video, VideoWindows, check_size, check_split, checked_values, every
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv")
@@ -54,6 +54,9 @@ def read(folder, split, shape, stride=None):
     short = [video.name for video in videos if video.length < shape[0]]
     if short and len(short) < len(videos):
         warnings.warn(f"{folder}: shorter than {shape[0]} frames and left out: {', '.join(short)}.", stacklevel=2)
+    for video in videos:
+        if video.length >= shape[0]:
+            check_size(f"{folder.name}, {video.name}", (shape[0], *video.read(0, 1).shape[1:]), shape)
     step = stride or (1 if split == "train" else shape[0])
     windows = [(index, start) for index, video in enumerate(videos) for start in every(video.length, shape[0], step)]
     return VideoWindows(folder.name, videos, windows, shape)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras import zoo
-from scs_keras.training.data.video import describe, scaled
+from scs_keras.training.data.video import check_size, scaled
 from scs_keras.training.data.video_datasets import dataset_of, read_videos, scored_split
 from scs_keras.training.data.video_folder import read_video
 from scs_keras.training.evaluate import write_json
@@ -91,11 +91,7 @@ def predict(preset, file, output, weights=None, steps=None, beyond=False, model=
     frame_shape = model.preset.input_shape[1:]
     video = read_video(file, frame_shape)
     observed, truth = _observed_and_truth(video, model, file, beyond)
-    if observed.shape[1:] != frame_shape:
-        raise ValueError(
-            f"{file}: frames must have the model's size, {describe(model.preset.input_shape)}. "
-            f"Received: {describe(observed.shape)}. Resize them, or use a model for that size."
-        )
+    check_size(file, observed.shape, model.preset.input_shape)
     predicted = np.asarray(model.predict(observed[None], verbose=0))[0]
     output = Path(output)
     known = {} if truth is None else {"truth": truth}
@@ -113,9 +109,10 @@ def predict(preset, file, output, weights=None, steps=None, beyond=False, model=
 
 def published_scores(model, data, settings):
     """Scores on the part of the dataset that a model card reports, at most PUBLISHED_SEQUENCES of its sequences."""
-    videos, split = _scored_videos(data, settings)
+    dataset, split, shape = settings["dataset"], scored_split(settings["dataset"]), model.preset.input_shape
+    videos = read_videos(dataset, data, split, (model.input_length + model.output_length, *shape[1:]))
     count = min(PUBLISHED_SEQUENCES, len(videos))
-    return {f"{settings['dataset']} {split} ({count} sequences)": score_model(model, videos, count)[0]}
+    return {f"{dataset} {split} ({count} sequences)": score_model(model, videos, count)[0]}
 
 
 def golden_frames(data, settings):
@@ -125,12 +122,6 @@ def golden_frames(data, settings):
     distance = np.hypot(y - height / 2, x - width / 4 - t * width / 40)
     disc = np.clip(height / 8 - distance, 0, 1).astype("float32")
     return np.repeat(disc[None, ..., None], channels, axis=-1)
-
-
-def _scored_videos(data, settings):
-    preset, split = zoo.get_preset(settings["preset"]), scored_split(settings["dataset"])
-    length = preset.input_shape[0] + preset.output_shape[0]
-    return read_videos(settings["dataset"], data, split, (length, *preset.input_shape[1:])), split
 
 
 def _arguments(model, steps):

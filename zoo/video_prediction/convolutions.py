@@ -80,8 +80,9 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     def _mean(self, x):
         """(batch, pixels, channels) to (batch, 1, channels): each channel's group's mean over pixels and channels."""
-        groups = ops.reshape(ops.mean(x, axis=1), (-1, 1, self.groups, x.shape[-1] // self.groups))
-        return ops.reshape(ops.mean(groups, axis=-1, keepdims=True) + ops.zeros_like(groups), (-1, 1, x.shape[-1]))
+        size = x.shape[-1] // self.groups
+        groups = ops.reshape(ops.mean(x, axis=1, keepdims=True), (-1, 1, self.groups, size))
+        return ops.repeat(ops.mean(groups, axis=-1), size, axis=-1)
 
 
 def group_normalization(groups, channels):

@@ -176,14 +176,14 @@ MODELS |= {
     for model in LEGACY
 }
 _CLASSES = {
-    "convlstm_large": "convlstm", "scs": "scs_video", "convlstm_legacy": "convlstm",
-    "convlstm_large_legacy": "convlstm", "predrnnpp_legacy": "predrnnpp",
+    "convlstm_large": "convlstm", "scs": "scs_video",
     "tau_no_static": "tau", "tau_no_dynamic": "tau", "tau_no_regularisation": "tau",
 }  # where the preset's name is not that of `build`
 
 
 def _preset(model, data, hyperparameters):
     title, rows = MODELS[model][0], DATA[data]
+    base = model.removesuffix("_legacy")
     return Preset(
         name=f"{model}_video_{data}",
         task="video_prediction",
@@ -191,7 +191,7 @@ def _preset(model, data, hyperparameters):
         paper_row=f"{rows.table}, {title}",
         build=compiled,
         arguments=dict(
-            name=_CLASSES.get(model, model), input_shape=rows.observed, output_length=rows.future, **hyperparameters
+            name=_CLASSES.get(base, base), input_shape=rows.observed, output_length=rows.future, **hyperparameters
         ),
         input_shape=rows.observed,
         output_shape=(rows.future, *rows.observed[1:]),
