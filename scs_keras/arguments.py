@@ -15,6 +15,18 @@ def is_number(value):
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def is_count(value):
+    """Whether `value` is an integer of at least 1, Python's or NumPy's."""
+    return is_integer(value) and value >= 1
+
+
+def check_counts(**values):
+    """Raises ValueError for the first argument, given by its name, that is no integer of at least 1."""
+    for name, value in values.items():
+        if not is_count(value):
+            raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
+
+
 def python_number(value):
     """The same number as Python's int or float, which a config can hold; None stays None."""
     return value if value is None else int(value) if is_integer(value) else float(value)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from scs_keras.zoo.video_prediction import build, load_reference
+from scs_keras.zoo.video_prediction.convolutions import Convolution, TransposedConvolution
 from scs_keras.zoo.video_prediction.phydnet import PhyCell, PhyDNet, ResidualCell, StepSumError, moment_matrix
-from scs_keras.zoo.video_prediction.strided import Convolution, TransposedConvolution
 from tests.checks import assert_close, convolve, random, sigmoid
 from tests.video_checks import check_learns, check_lengths, check_saved_and_loaded, moving_squares, randomize
 

@@ -1,6 +1,6 @@
 """Models whose number of predicted frames is no matter of their weights."""
 
-from scs_keras.arguments import is_integer
+from scs_keras.arguments import check_counts
 
 
 class OutputLength:
@@ -17,8 +17,7 @@ class OutputLength:
 
     @output_length.setter
     def output_length(self, value):
-        if not is_integer(value) or value < 1:
-            raise ValueError(f"`output_length` is a whole number of at least 1. Received: output_length={value!r}.")
+        check_counts(output_length=value)
         self._output_length = int(value)
         # What Keras has compiled for `fit`, `evaluate` and `predict` has the old number in it.
         self.train_function = self.test_function = self.predict_function = None

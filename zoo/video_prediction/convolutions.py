@@ -17,6 +17,61 @@ def torch_uniform(fan_in):
     return initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
 
 
+def uniform():
+    """The same for a kernel (..., channels, filters), whose shape tells the fan in."""
+    return initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+class _SymmetricPadding:
+    """Pads kernel_size // 2 zeros on every side of every axis; the kernel's sizes must be odd.
+
+    Keras's "same" pads a stride of 2 on one side only, which moves the picture by a pixel.
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, kernel_initializer=None, **kwargs):
+        initial = dict(kernel_initializer=kernel_initializer or uniform())
+        super().__init__(filters, kernel_size, strides, padding="valid", **initial, **kwargs)
+        if set(self.strides) == {1}:
+            self.padding = "same"  # the same zeros, and nothing to copy
+
+    def call(self, inputs):
+        if self.padding == "valid":
+            inputs = ops.pad(inputs, [[0, 0], *([size // 2] * 2 for size in self.kernel_size), [0, 0]])
+        return super().call(inputs)
+
+    def compute_output_shape(self, input_shape):
+        frame = [size and -(-size // stride) for size, stride in zip(input_shape[1:-1], self.strides)]
+        return (input_shape[0], *frame, self.filters)
+
+
+class Convolution(_SymmetricPadding, keras.layers.Conv2D):
+    """(batch, height, width, channels) to (batch, ceil(height / strides), ceil(width / strides), filters)."""
+
+
+class Convolution3D(_SymmetricPadding, keras.layers.Conv3D):
+    """(batch, time, height, width, channels), likewise."""
+
+
+class TransposedConvolution(keras.layers.Conv2DTranspose):
+    """The transpose of `Convolution`: (batch, height * strides, width * strides, filters).
+
+    The kernel's sizes must be odd and larger than the strides.
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, **kwargs):
+        super().__init__(filters, kernel_size, strides, padding="valid", kernel_initializer=uniform(), **kwargs)
+
+    def call(self, inputs):
+        (top, left), (rows, columns) = (size // 2 for size in self.kernel_size), self._frame(ops.shape(inputs))
+        return super().call(inputs)[:, top : top + rows, left : left + columns]
+
+    def _frame(self, shape):
+        return [size and size * stride for size, stride in zip(shape[1:3], self.strides)]
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self._frame(input_shape), self.filters)
+
+
 class GroupedConv2D(keras.layers.Conv2D):
     """Keras's grouped convolution as one convolution per group.
 
@@ -39,21 +94,21 @@ class PointwiseConv2D(keras.layers.Conv2D):
 
 def convolution(channels, filters, kernel_size=1, groups=1, initializer=None):
     """A convolution of stride 1, zero padding; initial values PyTorch's, or `initializer` with zero biases."""
-    uniform = torch_uniform(kernel_size**2 * channels // groups)
+    initial = torch_uniform(kernel_size**2 * channels // groups)
     make = GroupedConv2D if groups > 1 else PointwiseConv2D if kernel_size == 1 else keras.layers.Conv2D
     layer = make(
         filters, kernel_size, padding="same", groups=groups,
-        kernel_initializer=initializer or uniform, bias_initializer="zeros" if initializer else uniform,
+        kernel_initializer=initializer or initial, bias_initializer="zeros" if initializer else initial,
     )  # fmt: skip
     return built(layer, channels)
 
 
 def depthwise(channels, kernel_size, dilation=1, initializer=None):
     """A depthwise convolution, otherwise as `convolution`."""
-    uniform = torch_uniform(kernel_size**2)
+    initial = torch_uniform(kernel_size**2)
     layer = keras.layers.DepthwiseConv2D(
         kernel_size, padding="same", dilation_rate=dilation,
-        depthwise_initializer=initializer or uniform, bias_initializer="zeros" if initializer else uniform,
+        depthwise_initializer=initializer or initial, bias_initializer="zeros" if initializer else initial,
     )  # fmt: skip
     return built(layer, channels)
 
@@ -99,8 +154,3 @@ def pixel_shuffle(images):
     images = ops.reshape(images, (-1, height, width, channels // 4, 2, 2))
     images = ops.transpose(images, (0, 1, 4, 2, 5, 3))
     return ops.reshape(images, (-1, 2 * height, 2 * width, channels // 4))
-
-
-def pad(images, size):
-    """Zeros on all four sides: a strided convolution then starts where PyTorch's does; Keras's "same" does not."""
-    return ops.pad(images, [[0, 0], [size, size], [size, size], [0, 0]])

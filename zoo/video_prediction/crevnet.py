@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from scs_keras.zoo.encoder_decoder import fold, unfold
+from scs_keras.zoo.video_prediction.convolutions import Convolution3D
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.reference import layer_weights
-from scs_keras.zoo.video_prediction.strided import Convolution3D
 
 WINDOW = 3  # frames that the 3-D autoencoder sees at once
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.zoo.video_prediction.convolutions import uniform
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight
 
 EPSILON = 1e-5  # of the layer normalisation
@@ -31,8 +32,7 @@ class GateConvolution(keras.Layer):
     def __init__(self, channels, filters, kernel_size, frame=None, dead=False, **kwargs):
         super().__init__(**kwargs)
         shape = (kernel_size, kernel_size, self.depth * channels, filters)
-        uniform = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # PyTorch's
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=uniform, trainable=not dead)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=uniform(), trainable=not dead)
         self.scale = self.bias = None
         if frame:
             shape = (*frame, *[self.depth] * (self.depth > 1), filters)

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras.arguments import is_integer
+from scs_keras.arguments import check_counts
 from scs_keras.zoo.encoder_decoder import feed_back
+from scs_keras.zoo.video_prediction.convolutions import Convolution, GroupNormalization, TransposedConvolution
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
-from scs_keras.zoo.video_prediction.strided import Convolution, TransposedConvolution
 
 FEATURES = 64
 KERNEL = 7  # of the physical branch: derivatives up to order 6 in x and y
@@ -50,7 +50,7 @@ class PhyCell(keras.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.derivatives = Convolution(MOMENTS, KERNEL, name="derivatives")
-        self.norm = keras.layers.GroupNormalization(7, epsilon=EPSILON, name="norm")
+        self.norm = GroupNormalization(7, epsilon=EPSILON, name="norm")
         self.combination = Convolution(FEATURES, 1, name="combination")
         self.gate = Convolution(FEATURES, 3, activation="sigmoid", name="gate")
 
@@ -114,9 +114,7 @@ class Blocks(keras.Layer):
         super().__init__(**kwargs)
         make = TransposedConvolution if transposed else Convolution
         self.convolutions = [make(filters, 3, strides, name=f"conv_{i}") for i, (filters, strides) in enumerate(sizes)]
-        self.norms = [
-            keras.layers.GroupNormalization(16, epsilon=EPSILON, name=f"norm_{i}") for i, _ in enumerate(sizes)
-        ]
+        self.norms = [GroupNormalization(16, epsilon=EPSILON, name=f"norm_{i}") for i, _ in enumerate(sizes)]
         self.last = TransposedConvolution(last[0], 3, last[1], name="last") if last else None
 
     def build(self, shape):
@@ -180,8 +178,7 @@ class PhyDNet(VideoPredictor):
         self, input_shape, output_length=None, output_channels=None, patch_size=4, teacher_forcing_decay=0.003,
         steps_per_epoch=625, moment_weight=1.0, published_loss=False, return_all=False, **kwargs,
     ):  # fmt: skip
-        if not is_integer(patch_size) or patch_size < 1:
-            raise ValueError(f"`patch_size` is a whole number of at least 1. Received: patch_size={patch_size!r}.")
+        check_counts(patch_size=patch_size)
         strides = 1 if patch_size == 2 else 2
         super().__init__(input_shape, output_length, output_channels, frame_multiple=2 * strides, **kwargs)
         for name, value, least in (

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from scs_keras.arguments import check_counts, is_count
 from scs_keras.zoo.output_length import OutputLength
 
 
@@ -54,7 +55,7 @@ class VideoPredictor(OutputLength, keras.Model):
     ):
         super().__init__(**kwargs)
         shape = tuple(input_shape)
-        if len(shape) != 4 or not all(_is_count(size) for size in shape):
+        if len(shape) != 4 or not all(is_count(size) for size in shape):
             raise ValueError(
                 "`input_shape` is (time, height, width, channels) of one sample, four whole numbers of at least 1, "
                 f"for example (10, 64, 64, 1). Received: input_shape={shape}."
@@ -64,10 +65,8 @@ class VideoPredictor(OutputLength, keras.Model):
                 f"{type(self).__name__} needs at least {minimum_frames} observed frames. Received: {shape[0]}, "
                 f"input_shape={shape}."
             )
-        if output_channels is not None and not _is_count(output_channels):
-            raise ValueError(
-                f"`output_channels` is a whole number of at least 1. Received: output_channels={output_channels!r}."
-            )
+        if output_channels is not None:
+            check_counts(output_channels=output_channels)
         self.frame_multiple = frame_multiple
         self.frames_shape = shape
         self.input_length = shape[0]
@@ -166,10 +165,6 @@ class VideoPredictor(OutputLength, keras.Model):
     def from_config(cls, config):
         with default_dtype(config.get("dtype")):
             return cls(**config)
-
-
-def _is_count(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
 
 
 def _or(counts, multiple):

@@ -4,6 +4,7 @@ import inspect
 
 from keras import ops
 
+from scs_keras.arguments import check_counts
 from scs_keras.zoo.encoder_decoder import feed_back, fold, unfold
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
 from scs_keras.zoo.video_prediction.sampling import ScheduledSampling
@@ -82,7 +83,7 @@ class RecurrentPredictor(VideoPredictor):
         seed=None,
         **kwargs,
     ):
-        _check_counts(patch_size=patch_size, filter_size=filter_size, stride=stride)
+        check_counts(patch_size=patch_size, filter_size=filter_size, stride=stride)
         if filter_size % 2 == 0:
             raise ValueError(f"`filter_size` must be odd, for example 5. Received: filter_size={filter_size}.")
         super().__init__(input_shape, output_length, output_channels, frame_multiple=patch_size, **kwargs)
@@ -250,12 +251,6 @@ class RecurrentPredictor(VideoPredictor):
         """
         x = sequence if self.output_length == 1 else sequence[:, :-1]
         return x, sequence[:, 1:, ..., : self.output_channels]
-
-
-def _check_counts(**values):
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
 
 
 def _channels(num_hidden):

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import keras
 from keras import ops
 
+from scs_keras.arguments import check_counts
 from scs_keras.goals import frame_difference
 from scs_keras.network import SCSNetwork, as_stages
 from scs_keras.zoo.encoder_decoder import GAINS, EncoderDecoder, with_channels
@@ -68,8 +69,7 @@ class SCSVideo(VideoPredictor, EncoderDecoder):
                 "The decoder puts out frames of the input's size: `structure` may have no strides and no pooling. "
                 f"Received: structure={structure!r}. A larger patch_size makes the work smaller."
             )
-        if not isinstance(patch_size, int) or patch_size < 1:
-            raise ValueError(f"`patch_size` is a whole number of at least 1. Received: patch_size={patch_size!r}.")
+        check_counts(patch_size=patch_size)
         channels = output_channels or tuple(input_shape)[-1]
         with default_dtype(kwargs.get("dtype")):
             encoder, decoder = (

@@ -3,13 +3,13 @@
 import keras
 from keras import initializers, ops
 
-from scs_keras.arguments import is_integer
+from scs_keras.arguments import check_counts
 from scs_keras.zoo.encoder_decoder import feed_back
 from scs_keras.zoo.video_prediction.convolutions import (
+    Convolution,
     built,
     convolution,
     group_normalization,
-    pad,
     pixel_shuffle,
 )
 from scs_keras.zoo.video_prediction.losses import DifferentialDivergenceLoss
@@ -26,21 +26,16 @@ class ConvSC(keras.Layer):
     def __init__(self, channels, filters, kernel_size, down=False, up=False):
         super().__init__()
         self.up = up
-        strides = 2 if down else 1
         # The reference's normal is cut at +-2, a hundred deviations away: not cut at all.
-        initial = dict(kernel_initializer=initializers.RandomNormal(stddev=0.02))
-        self.padding = 0 if strides == 1 and kernel_size % 2 else (kernel_size - strides + 1) // 2
+        initial = initializers.RandomNormal(stddev=0.02)
         self.convolution = built(
-            keras.layers.Conv2D(
-                filters * 4 if up else filters, kernel_size, strides, "valid" if self.padding else "same", **initial
-            ),
-            channels,
+            Convolution(filters * 4 if up else filters, kernel_size, 2 if down else 1, initial), channels
         )
         self.norm = group_normalization(2, filters)
         self.built = True
 
     def call(self, x):
-        x = self.convolution(pad(x, self.padding) if self.padding else x)
+        x = self.convolution(x)
         return ops.silu(self.norm(pixel_shuffle(x) if self.up else x))
 
     def reference_weights(self, name):
@@ -86,9 +81,7 @@ class SimVP(VideoPredictor):
         kinds = {kind.lower(): kind for kind in TRANSLATORS}
         if str(model_type).lower() not in kinds:
             raise ValueError(f"`model_type` is one of {', '.join(TRANSLATORS)}. Received: model_type={model_type!r}.")
-        for name_, value in dict(hid_S=hid_S, hid_T=hid_T, N_S=N_S, N_T=N_T).items():
-            if not is_integer(value) or value < 1:
-                raise ValueError(f"`{name_}` is a whole number of at least 1. Received: {name_}={value!r}.")
+        check_counts(hid_S=hid_S, hid_T=hid_T, N_S=N_S, N_T=N_T)
         super().__init__(input_shape, output_length, output_channels, frame_multiple=2 ** (N_S // 2), **kwargs)
         self.model_type = kinds[str(model_type).lower()]
         self.hid_S, self.hid_T, self.N_S, self.N_T = hid_S, hid_T, N_S, N_T
