@@ -6,41 +6,15 @@ Reads TensorFlow's own profile of one step; milliseconds of all threads together
 results/operations_DATE_VERSION.json.
 """
 
-import collections
-import datetime
-import glob
-import json
-import re
 import statistics
-import tempfile
 
 import numpy as np
 import tensorflow as tf
-from speed import RESULTS, SHAPE, Floor, compiled, contenders, machine
-from tensorflow.tsl.profiler.protobuf import xplane_pb2
-
-import scs_keras
+from measuring import head, profile, result_path, write
+from speed import SHAPE, Floor, compiled, contenders
 
 FILTERS = [128, 64, 32]
 REPEATS = 5
-OPERATION = re.compile(r"[^:]*:(\w+)$")  # of an event's name: "layer/Conv2D:Conv2D"
-
-
-def profile(function):
-    """{operation: milliseconds} of one call."""
-    with tempfile.TemporaryDirectory() as folder:
-        with tf.profiler.experimental.Profile(folder):
-            tf.nest.flatten(function())[0].numpy()
-        space = xplane_pb2.XSpace()
-        with open(glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)[0], "rb") as file:
-            space.ParseFromString(file.read())
-    times = collections.Counter()
-    for plane in space.planes:
-        for event in (event for line in plane.lines for event in line.events):
-            found = OPERATION.match(plane.event_metadata[event.metadata_id].name)
-            if found:
-                times[found[1].removeprefix("_MklNative").removeprefix("_Mkl")] += event.duration_ps / 1e9
-    return times
 
 
 def main():
@@ -64,10 +38,8 @@ def main():
     for key in [*operations]:
         print(f"{key:30}{table['SCSNetwork'].get(key, 0):12.1f}{table['floor'].get(key, 0):10.1f}")
     print(f"{'sum':30}{sum(table['SCSNetwork'].values()):12.1f}{sum(table['floor'].values()):10.1f}")
-    head = {"date": datetime.date.today().isoformat(), "scs_keras": scs_keras.__version__, "tensorflow": tf.__version__}
-    path = RESULTS / f"operations_{head['date']}_{head['scs_keras']}.json"
-    document = {**head, "machine": machine(), "filters": FILTERS, "input": SHAPE, "milliseconds": table}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    start = head()
+    write(result_path("operations", start), {**start, "filters": FILTERS, "input": SHAPE, "milliseconds": table})
 
 
 if __name__ == "__main__":

@@ -6,25 +6,20 @@ Two small trainings on squares that move one pixel a frame: which of four direct
 loss ln 4) and the next frame (mean squared error, some hundredths). Writes benchmarks/results/q.png and q.json.
 """
 
-import datetime
-import json
 import os
-import pathlib
-import platform
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import matplotlib
 import numpy as np
+from measuring import RESULTS, head, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-import scs_keras
 from scs_keras import ASTSGD, SCSModel, SCSNetwork, Stage
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 SIZE, STEPS, SAMPLES, BATCH, EPOCHS = 10, 6, 384, 32, 15
 DIRECTIONS = ((0, 1), (1, 0), (0, -1), (-1, 0))
 LOGGED = ("main_loss", "spatial_loss", "q")
@@ -82,18 +77,8 @@ def main():
         "direction (cross-entropy)": train(classes, True, "sparse_categorical_crossentropy", frames[:, :-1], direction),
         "next frame (mean squared error)": train(keras.layers.Dense(1), False, "mse", frames[:, :-1], frames[:, 1:]),
     }
-    RESULTS.mkdir(exist_ok=True)
     draw(curves, RESULTS / "q.png")
-    document = dict(
-        command="python benchmarks/plot_q.py",
-        date=datetime.date.today().isoformat(),
-        versions=dict(scs_keras=scs_keras.__version__, keras=keras.__version__, python=platform.python_version()),
-        columns=LOGGED,
-        epochs=curves,
-    )
-    beside = RESULTS / "q.json.part"
-    beside.write_text(json.dumps(document, indent=1) + "\n")
-    beside.replace(RESULTS / "q.json")
+    write(RESULTS / "q.json", {**head(), "columns": LOGGED, "epochs": curves})
 
 
 if __name__ == "__main__":

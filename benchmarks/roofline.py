@@ -1,26 +1,27 @@
 """Multiply-adds per second of the video-prediction models, over what a plain convolution reaches on the same machine.
 
     python benchmarks/roofline.py                                    all models of the Moving MNIST table, batch 1
-    python benchmarks/roofline.py --models tau predrnn --repeats 3
+    python benchmarks/roofline.py --models tau predrnn --repeats 7
 
-A training step counts as three forward passes (forward, gradients of inputs, gradients of weights). Writes
-results/roofline_DATE_VERSION.json after each model.
+A training step counts as three forward passes (forward, gradients of inputs, gradients of weights). Beside the rate
+stands why it is what it is: the share of the time that TensorFlow's profile gives to convolutions and products of
+matrices, and so the rate that these reach by themselves; the rest is everything that has no multiply-adds to count.
+Writes results/roofline_DATE_VERSION.json after each model, beside the models that are there.
 """
 
 import argparse
-import datetime
 import json
 import os
 import statistics
 
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from speed import RESULTS, machine, seconds
+from measuring import head, profile, result_path, seconds, write
 
-import scs_keras
 from scs_keras import zoo
 from scs_keras.training.flops import multiply_adds
 
@@ -69,38 +70,57 @@ def as_step(function, variables, training):
     return step
 
 
+def measure(step, amount, convolution, plain_amount, repeats):
+    """One row: times, the share of the plain convolution's rate, and by profile where the time goes."""
+    step(), convolution()
+    times = [(seconds(step), seconds(convolution)) for _ in range(repeats)]
+    # Processor time: other work on the machine then counts for neither.
+    shares = [amount / own[1] / (plain_amount / plain[1]) for own, plain in times]
+    operations = profile(step)
+    whole = sum(operations.values())
+    # "Depthwise" ones too: they are counted as multiply-adds.
+    products = sum(time for name, time in operations.items() if "Conv" in name or "MatMul" in name) / whole
+    of_plain = statistics.median(shares)
+    return {
+        "seconds": round(statistics.median(own[0] for own, _ in times), 3),
+        "processor_seconds": round(statistics.median(own[1] for own, _ in times), 3),
+        "of_plain_convolution": round(of_plain, 3),
+        "range": [round(min(shares), 3), round(max(shares), 3)],
+        "share_of_convolutions_and_products": round(products, 3),
+        "convolutions_and_products_of_plain": round(of_plain / products, 3),
+        "operations": {name: round(time / whole, 3) for name, time in operations.most_common(10)},
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    head = {"date": datetime.date.today().isoformat(), "scs_keras": scs_keras.__version__, "tensorflow": tf.__version__}
-    path = RESULTS / f"roofline_{head['date']}_{head['scs_keras']}.json"
-    document = {**head, "machine": machine(), "plain": PLAIN, "repeats": arguments.repeats, "models": {}}
+    document = {**head(), "plain": PLAIN, "models": {}}
+    path = result_path("roofline", document)
+    if path.exists():
+        document["models"] = json.loads(path.read_text())["models"]
     plain = {training: plain_convolution(training) for training in (False, True)}
-    print(f"{'':12}{'10^9 madd':>11}{'forward s':>11}{'of plain':>10}{'training s':>12}{'of plain':>10}")
+    print(f"{'':12}{'10^9 madd':>11}" + f"{'seconds':>11}{'of plain':>10}{'products':>10}{'theirs':>8}" * 2)
     for name in arguments.models:
         model = zoo.load(f"{name}_video_moving_mnist", weights=None)
-        row = {"multiply_adds": multiply_adds(model, model.preset.input_shape)}
-        for training in (False, True):
-            step, (convolution, amount) = model_step(model, training), plain[training]
-            step(), convolution()
-            times = [(seconds(step), seconds(convolution)) for _ in range(arguments.repeats)]
-            # Processor time: other work on the machine then counts for neither.
-            shares = [row["multiply_adds"] / own[1] / (amount / other[1]) for own, other in times]
-            row["training" if training else "forward"] = {
-                "seconds": round(statistics.median(own[0] for own, _ in times), 3),
-                "processor_seconds": round(statistics.median(own[1] for own, _ in times), 3),
-                "of_plain_convolution": round(statistics.median(shares), 3),
-            }
+        amount = multiply_adds(model, model.preset.input_shape)
+        row = {"multiply_adds": amount, "repeats": arguments.repeats}
+        for training, kind in ((False, "forward"), (True, "training")):
+            row[kind] = measure(model_step(model, training), amount, *plain[training], arguments.repeats)
         document["models"][name] = row
-        path.write_text(json.dumps(document, indent=1) + "\n")
-        forward, training = row["forward"], row["training"]
+        write(path, document)
         print(
-            f"{name:12}{row['multiply_adds'] / 1e9:11.2f}{forward['seconds']:11.2f}"
-            f"{forward['of_plain_convolution']:10.2f}{training['seconds']:12.2f}"
-            f"{training['of_plain_convolution']:10.2f}", flush=True,
-        )  # fmt: skip
+            f"{name:12}{amount / 1e9:11.2f}"
+            + "".join(
+                f"{row[kind]['seconds']:11.2f}{row[kind]['of_plain_convolution']:10.2f}"
+                f"{row[kind]['share_of_convolutions_and_products']:10.2f}"
+                f"{row[kind]['convolutions_and_products_of_plain']:8.2f}"
+                for kind in ("forward", "training")
+            ),
+            flush=True,
+        )
         keras.backend.clear_session()
 
 

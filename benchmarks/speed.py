@@ -10,13 +10,10 @@ up in the same result file. What is measured: benchmarks/README.md.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import random
 import statistics
-import time
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -25,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from measuring import head, result_path, seconds, write
 
-import scs_keras
 from scs_keras.cell import SCSCell
 from scs_keras.layer import SCS2D
 from scs_keras.network import SCSNetwork
@@ -35,8 +32,6 @@ from scs_keras.switch import STSGD
 FILTERS = [128] * 9 + [64] * 3 + [32] * 2 + [8]  # the outline demo's network
 SHAPE = (4, 10, 28, 28, 131)  # batch, time, height, width, channels
 QUICK_FILTERS = [128, 128, 64, 32, 8]
-RESULTS = Path(__file__).parent / "results"
-CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
 REFERENCES = ("ConvLSTM2D", "RNN(SCSCell)", "floor")
 
 
@@ -111,13 +106,6 @@ def compiled(model, frames, training):
     return forward_and_backward if training else forward
 
 
-def seconds(function):
-    """(by the clock, of processor time over all cores) of one call."""
-    clock, processor = time.perf_counter(), time.process_time()
-    tf.nest.flatten(function())[0].numpy()
-    return time.perf_counter() - clock, time.process_time() - processor
-
-
 def measure(models, frames, repeats, training):
     """{name: [seconds of each round]}; one call before the first round traces and warms up."""
     functions = {name: compiled(model, frames, training) for name, model in models.items()}
@@ -151,22 +139,6 @@ def summary(times, references):
     return rows
 
 
-def machine():
-    info = {"processor": platform.machine(), "cpu_flags": None, "cores": os.cpu_count()}
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
-        lines = {key.strip(): value.strip() for key, value in lines.items()}
-        flags = lines.get("flags", "").split()
-        info["processor"] = lines.get("model name", info["processor"])
-        info["cpu_flags"] = {flag: flag in flags for flag in CPU_FLAGS}
-    info["gpus"] = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return info
-
-
 def print_table(title, rows, references):
     for kind in ("clock", "processor"):
         head = "".join(f"{'/ ' + reference:>16}" for reference in references)
@@ -181,16 +153,13 @@ def add_to_file(path, head, dtype, mode, run):
     result = {**head, "runs": {}}
     if path.exists():
         result = json.loads(path.read_text())
-        if any(result[key] != head[key] for key in head):
+        if any(result[key] != head[key] for key in ("date", "versions", "machine")):
             raise ValueError(
                 f"{path} holds results of another machine, version or day, which are not mixed with these. "
                 "Give another file: --output FILE."
             )
     result["runs"].setdefault(dtype, {})[mode] = run
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    beside.write_text(json.dumps(result, indent=1) + "\n")
-    beside.replace(path)
+    write(path, result)
 
 
 def main():
@@ -218,19 +187,9 @@ def main():
         model(frames[:1, :1] if not isinstance(model, Floor) else frames)  # makes the weights
     references = [name for name in (*REFERENCES, *(["SCSNetwork"] * arguments.extra)) if name in models]
 
-    head = {
-        "date": datetime.date.today().isoformat(),
-        "versions": {
-            "scs_keras": scs_keras.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
-        "machine": machine(),
-    }
-    kind = "speed_extra" if arguments.extra else "speed"
-    name = f"{kind}_{head['date']}_{head['versions']['scs_keras']}.json"
-    path = arguments.output or (None if arguments.quick else RESULTS / name)
+    start = head()
+    named = result_path("speed_extra" if arguments.extra else "speed", start)
+    path = arguments.output or (None if arguments.quick else named)
     for mode in ("forward", "training") if arguments.mode == "both" else (arguments.mode,):
         times = measure(models, frames, arguments.repeats, training=mode == "training")
         rows = summary(times, references)
@@ -238,7 +197,7 @@ def main():
         if path is not None:
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # above the cores: others ran too
             run = dict(filters=filters, input=SHAPE, repeats=arguments.repeats, load_average=load, rows=rows)
-            add_to_file(path, head, arguments.dtype, mode, run)
+            add_to_file(path, start, arguments.dtype, mode, run)
             print(f"written: {path}")
 
 

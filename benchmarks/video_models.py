@@ -5,29 +5,29 @@
     scs-keras evaluate NAME --weights RUNS/NAME/model.weights.h5 --data MNIST --limit 1000 --json RUNS/NAME/scores.json
     python benchmarks/video_models.py RUNS
 
-(radar: dataset=radar, steps=1000). Times the models of all trainings in RUNS in turn, in one process, and writes
-results/video_models_DATE_VERSION.json with everything and results/video_models.png with the learning curves.
+(radar: dataset=radar, steps=1000; more seeds: --set seed=1 into RUNS/NAME_seed1). Times the models of all trainings in
+RUNS in turn, in one process, and writes results/video_models_DATE_VERSION.json with everything and
+results/video_models.png with the learning curves.
 """
 
 import argparse
 import csv
-import datetime
 import json
 import os
 import pathlib
 import statistics
 
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from speed import RESULTS, machine, seconds
+from measuring import RESULTS, head, result_path, seconds, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-import scs_keras
 from scs_keras import zoo
 from scs_keras.training.flops import multiply_adds
 
@@ -39,29 +39,36 @@ PANELS = {  # title: which presets
 }
 
 
-def functions(preset):
-    """(prediction, training step) of a model at its initial weights, as functions without arguments."""
-    model = zoo.load(preset.name, weights=None)
-    length = model.input_length + model.output_length
-    shape = (BATCH, length, *preset.input_shape[1:])
+def functions(model):
+    """(prediction, training step) of a model, as functions without arguments."""
+    shape = (BATCH, model.input_length + model.output_length, *model.preset.input_shape[1:])
     x, y = model.training_pair(tf.constant(np.random.default_rng(0).random(shape, "float32")))
     observed = x[:, : model.input_length]
     predict = tf.function(lambda: model(observed, training=False))
     return predict, lambda: tf.constant(np.ravel(model.train_on_batch(x, y))[0])
 
 
-def times(presets, repeats):
-    """{name: (seconds of a prediction, seconds of a training step)}, medians of interleaved calls."""
-    calls = {preset.name: functions(preset) for preset in presets}
+def costs(names, repeats):
+    """{preset: size and speed}; times are medians of interleaved calls."""
+    models = {name: zoo.load(name, weights=None) for name in names}
+    calls = {name: functions(model) for name, model in models.items()}
     for pair in calls.values():
         for call in pair:
             call()
-    measured = {name: ([], []) for name in calls}
+    times = {name: ([], []) for name in names}
     for _ in range(repeats):
         for name, pair in calls.items():
-            for call, each in zip(pair, measured[name]):
+            for call, each in zip(pair, times[name]):
                 each.append(seconds(call)[0])
-    return {name: tuple(statistics.median(each) for each in pair) for name, pair in measured.items()}
+    return {
+        name: dict(
+            parameters=model.live_parameters,
+            multiply_adds=multiply_adds(model, model.preset.input_shape),
+            frames_per_second=round(BATCH * model.output_length / statistics.median(times[name][0]), 1),
+            training_step_seconds=round(statistics.median(times[name][1]), 3),
+        )
+        for name, model in models.items()
+    }
 
 
 def read_run(folder):
@@ -82,14 +89,24 @@ def read_run(folder):
     )
 
 
+def by_preset(runs):
+    """{preset: its runs, one a seed}"""
+    groups = {}
+    for run in runs.values():
+        groups.setdefault(run["settings"]["preset"], []).append(run)
+    return groups
+
+
 def draw(runs, path):
+    """Learning curves: the mean over seeds, and from the smallest to the largest as a band."""
     figure, axes = plt.subplots(1, len(PANELS), figsize=(15, 4.2))
     for axis, (title, belongs) in zip(axes, PANELS.items()):
-        for name, run in runs.items():
+        for name, group in by_preset(runs).items():
             if belongs(name):
-                label = name.split("_video_")[0]
-                curve = run["curve"]
-                axis.plot([p["sequences"] for p in curve], [p["val_mse_per_frame"] for p in curve], label=label)
+                sequences = [point["sequences"] for point in group[0]["curve"]]
+                errors = np.array([[point["val_mse_per_frame"] for point in run["curve"]] for run in group])
+                (line,) = axis.plot(sequences, errors.mean(axis=0), label=name.split("_video_")[0])
+                axis.fill_between(sequences, errors.min(axis=0), errors.max(axis=0), color=line.get_color(), alpha=0.2)
         axis.set(title=title, xlabel="sequences seen")
         axis.legend(fontsize=8)
     axes[0].set_ylabel("validation MSE, sum over a frame")
@@ -97,16 +114,31 @@ def draw(runs, path):
     figure.savefig(path, dpi=110)
 
 
-def print_table(runs):
-    print("| preset | MSE | MAE | SSIM | PSNR | parameters | 10⁹ multiply-adds | step, s | training, min | frames/s |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for name, run in sorted(runs.items(), key=lambda item: (item[1]["scored_on"], item[1]["scores"]["mse"])):
-        s = run["scores"]
-        psnr = "–" if s["psnr"] is None else f"{s['psnr']:.2f}"  # none where a dry frame is predicted exactly
+def over_seeds(group, score, digits):
+    """Mean over the seeds, with the smallest and largest if there are several."""
+    values = [run["scores"][score] for run in group]
+    if None in values:  # PSNR where a dry frame is predicted exactly
+        return "–"
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def print_table(runs, costs):
+    columns = "preset", "seeds", "MSE", "MAE", "SSIM", "PSNR", "parameters", "10⁹ multiply-adds"
+    columns = *columns, "training step, s", "training, min", "frames/s"
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|")
+
+    def order(item):
+        name, group = item
+        return name.split("_video_")[1], statistics.mean(run["scores"]["mse"] for run in group)
+
+    for name, group in sorted(by_preset(runs).items(), key=order):
+        scores = " | ".join(over_seeds(group, *each) for each in (("mse", 1), ("mae", 1), ("ssim", 3), ("psnr", 2)))
+        cost, steps = costs[name], group[0]["settings"]["steps"]
         print(
-            f"| `{name}` | {s['mse']:.1f} | {s['mae']:.1f} | {s['ssim']:.3f} | {psnr} "
-            f"| {run['parameters']:,} | {run['multiply_adds'] / 1e9:.2f} | {run['training_step_seconds']:.2f} "
-            f"| {run['training_minutes']:.0f} | {run['frames_per_second']:.0f} |"
+            f"| `{name}` | {len(group)} | {scores} | {cost['parameters']:,} | {cost['multiply_adds'] / 1e9:.2f} "
+            f"| {cost['training_step_seconds']:.2f} | {steps * cost['training_step_seconds'] / 60:.0f} "
+            f"| {cost['frames_per_second']:.0f} |"
         )
 
 
@@ -116,22 +148,11 @@ def main():
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
     runs = {path.parent.name: read_run(path.parent) for path in sorted(arguments.runs.glob("*/scores.json"))}
-    presets = [zoo.get_preset(run["settings"]["preset"]) for run in runs.values()]
-    measured = times(presets, arguments.repeats)
-    for preset, run in zip(presets, runs.values()):
-        prediction, step = measured[preset.name]
-        model = zoo.load(preset.name, weights=None)
-        run["parameters"] = model.live_parameters
-        run["multiply_adds"] = multiply_adds(model, preset.input_shape)
-        run["frames_per_second"] = round(BATCH * model.output_length / prediction, 1)
-        run["training_step_seconds"] = round(step, 3)
-        run["training_minutes"] = round(run["settings"]["steps"] * step / 60, 1)
-    head = {"date": datetime.date.today().isoformat(), "scs_keras": scs_keras.__version__, "tensorflow": tf.__version__}
-    document = {**head, "machine": machine(), "batch": BATCH, "repeats": arguments.repeats, "runs": runs}
-    path = RESULTS / f"video_models_{head['date']}_{head['scs_keras']}.json"
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    costs_of = costs(list(by_preset(runs)), arguments.repeats)
+    document = {**head(), "batch": BATCH, "repeats": arguments.repeats, "models": costs_of, "runs": runs}
+    write(result_path("video_models", document), document)
     draw(runs, RESULTS / "video_models.png")
-    print_table(runs)
+    print_table(runs, costs_of)
 
 
 if __name__ == "__main__":

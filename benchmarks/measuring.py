@@ -1,0 +1,94 @@
+"""What the benchmarks share: the clock, TensorFlow's profile, the head of a result file and how it is written."""
+
+import collections
+import datetime
+import glob
+import json
+import os
+import platform
+import re
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import scs_keras
+
+RESULTS = Path(__file__).parent / "results"
+CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+OPERATION = re.compile(r"[^:]*:(\w+)$")  # of an event's name: "layer/Conv2D:Conv2D"
+
+
+def seconds(function):
+    """(by the clock, of processor time over all cores) of one call."""
+    clock, processor = time.perf_counter(), time.process_time()
+    tf.nest.flatten(function())[0].numpy()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def profile(function):
+    """{operation: milliseconds, all threads together} of one call, by TensorFlow's own profiler."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder):
+            tf.nest.flatten(function())[0].numpy()
+        space = xplane_pb2.XSpace()
+        with open(glob.glob(f"{folder}/**/*.xplane.pb", recursive=True)[0], "rb") as file:
+            space.ParseFromString(file.read())
+    times = collections.Counter()
+    for plane in space.planes:
+        for event in (event for line in plane.lines for event in line.events):
+            found = OPERATION.match(plane.event_metadata[event.metadata_id].name)
+            if found:
+                times[found[1].removeprefix("_MklNative").removeprefix("_Mkl")] += event.duration_ps / 1e9
+    return times
+
+
+def machine():
+    info = {"processor": platform.machine(), "cpu_flags": None, "cores": os.cpu_count()}
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+        lines = {key.strip(): value.strip() for key, value in lines.items()}
+        flags = lines.get("flags", "").split()
+        info["processor"] = lines.get("model name", info["processor"])
+        info["cpu_flags"] = {flag: flag in flags for flag in CPU_FLAGS}
+    info["gpus"] = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return info
+
+
+def head():
+    """What every result file begins with: command, date, versions, machine."""
+    command = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    return {
+        "command": shlex.join(command),
+        "date": datetime.date.today().isoformat(),
+        "versions": {
+            "scs_keras": scs_keras.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": machine(),
+    }
+
+
+def result_path(name, head):
+    """results/NAME_DATE_VERSION.json"""
+    return RESULTS / f"{name}_{head['date']}_{head['versions']['scs_keras']}.json"
+
+
+def write(path, document):
+    """Writes a result file beside its place and renames it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".partial")
+    beside.write_text(json.dumps(document, indent=1) + "\n")
+    beside.replace(path)
