@@ -192,6 +192,16 @@ def test_output_of_another_training_is_not_overwritten(tmp_path):
         run._remember(tmp_path, "precipitation_radar", run.with_settings(recipe, ["seed=1"]))
 
 
+def test_a_checkpoint_of_another_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save_weights(tmp_path / run.CHECKPOINT)
+    before = (tmp_path / run.CHECKPOINT).read_bytes()
+    with pytest.raises(ValueError, match="does not hold weights of this recipe's model .*another --output"):
+        run.train("tiny", tmp_path, tmp_path, verbose=0)
+    assert (tmp_path / run.CHECKPOINT).read_bytes() == before
+
+
 def test_a_matching_recipe_json_is_left_alone(tmp_path):
     recipe = run.load_recipe("precipitation_radar").Recipe()
     run._remember(tmp_path, "precipitation_radar", recipe)

@@ -1,5 +1,6 @@
 """Presets: records, weights, goldens, cards, errors."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -67,6 +68,15 @@ def test_a_missing_weights_file(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=f"no weights file '{path}'. Give the path of a .weights.h5 file"):
         zoo.load(TRAINED[0].name, weights=path)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    other.save_weights(tmp_path / "other.weights.h5")
+    (tmp_path / "no.weights.h5").write_text("nothing")
+    for name in ("other", "no"):
+        with pytest.raises(ValueError, match=f"does not hold weights of {TRAINED[0].name} .*scs-keras convert"):
+            zoo.load(TRAINED[0].name, weights=tmp_path / f"{name}.weights.h5")
 
 
 def test_a_changed_weights_file_is_refused(monkeypatch):

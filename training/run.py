@@ -22,7 +22,7 @@ import numpy as np
 
 from scs_keras.training import recipes
 from scs_keras.training.distribute import strategy_scope
-from scs_keras.zoo.files import without_optimizer, written_beside
+from scs_keras.zoo.files import load_weights, without_optimizer, written_beside
 
 CHECKPOINT = "checkpoint.weights.h5"
 WEIGHTS = "model.weights.h5"
@@ -109,7 +109,7 @@ def train(name, data, output, settings=(), strategy="one", verbose=1):
 
     Raises:
         ValueError: for an unknown recipe or setting, fewer than one step, bad data, or an output folder of another
-            recipe.
+            recipe or with a checkpoint of another version.
     """
     module = load_recipe(name)
     recipe = with_settings(module.Recipe(), settings)
@@ -173,7 +173,10 @@ def _restore(model, path):
     if not path.exists():
         return 0
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(path)
+    load_weights(
+        model, path, "this recipe's model in this version",
+        "Go on with the version of scs-keras that wrote it, or start anew in another --output.",
+    )  # fmt: skip
     step = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
     print(f"Going on from step {step} ({path}).")
     return step

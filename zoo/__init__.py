@@ -3,7 +3,7 @@
 import difflib
 from pathlib import Path
 
-from scs_keras.zoo.files import without_optimizer
+from scs_keras.zoo.files import load_weights, without_optimizer
 from scs_keras.zoo.precipitation import presets as precipitation
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import presets as video_prediction
@@ -48,7 +48,7 @@ def load(name, weights="preset", **arguments):
 
     Raises:
         ValueError: if the preset is unknown, has no weights, the published file was changed, or there is no file at
-            the path.
+            the path or one of another model.
     """
     preset = get_preset(name).with_arguments(**arguments)
     path = preset.checked_weights() if weights == "preset" else weights
@@ -60,5 +60,9 @@ def load(name, weights="preset", **arguments):
     model = preset.make()
     if path is not None:
         with without_optimizer(model):
-            model.load_weights(path)
+            load_weights(
+                model, path, name,
+                "Give the preset and the arguments with which they were trained; a checkpoint from elsewhere goes "
+                "through scs-keras convert.",
+            )  # fmt: skip
     return model

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 
@@ -30,3 +31,22 @@ def without_optimizer(model):
         yield
     finally:
         model.optimizer = optimizer
+
+
+def load_weights(model, path, name, remedy):
+    """`model.load_weights(path)`, with an error that says what does not fit.
+
+    Args:
+        model: built Keras model.
+        path: `.weights.h5` file.
+        name: of the model in the message.
+        remedy: what to do about it, a sentence.
+
+    Raises:
+        ValueError: if the file is no weights file or of another model.
+    """
+    try:
+        model.load_weights(path)
+    except (ValueError, KeyError, OSError) as error:
+        reason = re.split(r"[.:]\s", str(error))[0]  # of many lines with every layer
+        raise ValueError(f"{str(path)!r} does not hold weights of {name} ({reason}). {remedy}") from error
