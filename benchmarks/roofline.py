@@ -1,7 +1,7 @@
 """Multiply-adds per second of the video-prediction models, over what a plain convolution reaches on the same machine.
 
     python benchmarks/roofline.py                                    all models of the Moving MNIST table, batch 1
-    python benchmarks/roofline.py --models tau predrnn --repeats 7
+    python benchmarks/roofline.py --models predrnn --batch 8 --repeats 1
 
 A training step counts as three forward passes (forward, gradients of inputs, gradients of weights). Beside the rate
 stands why it is what it is: the share of the time that TensorFlow's profile gives to convolutions and products of
@@ -47,10 +47,11 @@ def plain_convolution(training):
     return as_step(forward, kernels, training), 4 * batch * size**2 * 9 * channels**2
 
 
-def model_step(model, training):
+def model_step(model, training, batch=1):
     """One forward pass, or one forward and backward through the loss that `fit` would take."""
     observed, height, width, channels = model.preset.input_shape
-    sequence = np.random.default_rng(0).random((1, observed + model.output_length, height, width, channels), "float32")
+    shape = (batch, observed + model.output_length, height, width, channels)
+    sequence = np.random.default_rng(0).random(shape, "float32")
     if not training:
         frames = tf.constant(sequence[:, :observed])
         return tf.function(lambda: model(frames, training=False))
@@ -95,6 +96,7 @@ def measure(step, amount, convolution, plain_amount, repeats):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     document = {**head(), "plain": PLAIN, "models": {}}
@@ -106,10 +108,11 @@ def main():
     for name in arguments.models:
         model = zoo.load(f"{name}_video_moving_mnist", weights=None)
         amount = multiply_adds(model, model.preset.input_shape)
-        row = {"multiply_adds": amount, "repeats": arguments.repeats}
+        row = {"multiply_adds": amount, "batch": arguments.batch, "repeats": arguments.repeats}
         for training, kind in ((False, "forward"), (True, "training")):
-            row[kind] = measure(model_step(model, training), amount, *plain[training], arguments.repeats)
-        document["models"][name] = row
+            step = model_step(model, training, arguments.batch)
+            row[kind] = measure(step, arguments.batch * amount, *plain[training], arguments.repeats)
+        document["models"][name if arguments.batch == 1 else f"{name}, batch {arguments.batch}"] = row
         write(path, document)
         print(
             f"{name:12}{amount / 1e9:11.2f}"

@@ -19,7 +19,7 @@ from scs_keras.training import run
 from scs_keras.training.data.step_dataset import step_dataset
 
 SETTINGS = [
-    "preset=scs_precipitation_small_radar", "steps=20", "checkpoint_every=2", "batch_size=2", "crop=16", "border=2", "warmup=1",
+    "preset=scs_precipitation_small_radar", "steps=12", "checkpoint_every=2", "batch_size=2", "crop=16", "border=2", "warmup=1",
 ]  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     for name in expected:
         np.testing.assert_allclose(received[name], expected[name], atol=1e-6, err_msg=name)
     rows = list(csv.DictReader(open(parts / "log.csv")))
-    assert [row["epoch"] for row in rows[-9:]] == list("123456789")  # the killed epoch's row may be missing
+    assert [row["epoch"] for row in rows[-5:]] == list("12345")  # the killed epoch's row may be missing
     assert {"loss", "spatial_loss", "p"} <= set(rows[0])
     assert (parts / "tensorboard").exists()
     assert os.path.getsize(whole / run.WEIGHTS) < os.path.getsize(whole / run.CHECKPOINT) / 2  # no optimiser state
