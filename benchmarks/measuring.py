@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 import scs_keras
+from scs_keras.zoo.files import written_beside
 
 RESULTS = Path(__file__).parent / "results"
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
@@ -65,7 +66,7 @@ def machine():
     return info
 
 
-def head():
+def provenance():
     """What every result file begins with: command, date, versions, machine."""
     command = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
     return {
@@ -81,14 +82,29 @@ def head():
     }
 
 
-def result_path(name, head):
-    """results/NAME_DATE_VERSION.json"""
-    return RESULTS / f"{name}_{head['date']}_{head['versions']['scs_keras']}.json"
+def result_path(name, start):
+    """results/NAME_DATE_VERSION.json of a document that starts with `provenance()`."""
+    return RESULTS / f"{name}_{start['date']}_{start['versions']['scs_keras']}.json"
+
+
+def begun(path, start):
+    """The document at `path`, to add to, or `start` if there is none.
+
+    Raises:
+        ValueError: if it was measured on another machine, version or day.
+    """
+    if not path.exists():
+        return dict(start)
+    document = json.loads(path.read_text())
+    if any(document[key] != start[key] for key in ("date", "versions", "machine")):
+        raise ValueError(
+            f"{path} holds results of another machine, version or day, which are not mixed with these. "
+            "Give another file, or move it away."
+        )
+    return document
 
 
 def write(path, document):
     """Writes a result file beside its place and renames it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".partial")
-    beside.write_text(json.dumps(document, indent=1) + "\n")
-    beside.replace(path)
+    with written_beside(path) as beside:
+        beside.write_text(json.dumps(document, indent=1) + "\n")

@@ -10,7 +10,7 @@ import statistics
 
 import numpy as np
 import tensorflow as tf
-from measuring import head, profile, result_path, write
+from measuring import profile, provenance, result_path, write
 from speed import SHAPE, Floor, compiled, contenders
 
 FILTERS = [128, 64, 32]
@@ -38,7 +38,7 @@ def main():
     for key in [*operations]:
         print(f"{key:30}{table['SCSNetwork'].get(key, 0):12.1f}{table['floor'].get(key, 0):10.1f}")
     print(f"{'sum':30}{sum(table['SCSNetwork'].values()):12.1f}{sum(table['floor'].values()):10.1f}")
-    start = head()
+    start = provenance()
     write(result_path("operations", start), {**start, "filters": FILTERS, "input": SHAPE, "milliseconds": table})
 
 

@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import matplotlib
 import numpy as np
-from measuring import RESULTS, head, write
+from measuring import RESULTS, provenance, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -78,7 +78,7 @@ def main():
         "next frame (mean squared error)": train(keras.layers.Dense(1), False, "mse", frames[:, :-1], frames[:, 1:]),
     }
     draw(curves, RESULTS / "q.png")
-    write(RESULTS / "q.json", {**head(), "columns": LOGGED, "epochs": curves})
+    write(RESULTS / "q.json", {**provenance(), "columns": LOGGED, "epochs": curves})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Writes results/roofline_DATE_VERSION.json after each model, beside the models th
 """
 
 import argparse
-import json
 import os
 import statistics
 
@@ -20,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from measuring import head, profile, result_path, seconds, write
+from measuring import begun, profile, provenance, result_path, seconds, write
 
 from scs_keras import zoo
 from scs_keras.training.flops import multiply_adds
@@ -99,16 +98,16 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    document = {**head(), "plain": PLAIN, "models": {}}
-    path = result_path("roofline", document)
-    if path.exists():
-        document["models"] = json.loads(path.read_text())["models"]
+    start = provenance()
+    command = start.pop("command")  # one file holds the models of several
+    path = result_path("roofline", start)
+    document = begun(path, {**start, "plain": PLAIN, "models": {}})
     plain = {training: plain_convolution(training) for training in (False, True)}
     print(f"{'':12}{'10^9 madd':>11}" + f"{'seconds':>11}{'of plain':>10}{'products':>10}{'theirs':>8}" * 2)
     for name in arguments.models:
         model = zoo.load(f"{name}_video_moving_mnist", weights=None)
         amount = multiply_adds(model, model.preset.input_shape)
-        row = {"multiply_adds": amount, "batch": arguments.batch, "repeats": arguments.repeats}
+        row = {"command": command, "multiply_adds": amount, "batch": arguments.batch, "repeats": arguments.repeats}
         for training, kind in ((False, "forward"), (True, "training")):
             step = model_step(model, training, arguments.batch)
             row[kind] = measure(step, arguments.batch * amount, *plain[training], arguments.repeats)

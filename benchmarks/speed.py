@@ -10,7 +10,6 @@ up in the same result file. What is measured: benchmarks/README.md.
 """
 
 import argparse
-import json
 import os
 import random
 import statistics
@@ -22,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from measuring import head, result_path, seconds, write
+from measuring import begun, provenance, result_path, seconds, write
 
 from scs_keras.cell import SCSCell
 from scs_keras.layer import SCS2D
@@ -148,18 +147,11 @@ def print_table(title, rows, references):
             print(f"{name:42}{row[kind]['median_s']:10.3f}{ratios}", flush=True)
 
 
-def add_to_file(path, head, dtype, mode, run):
+def add_to_file(path, start, dtype, mode, run):
     """Writes one run into the result file, beside those that are there, if they are of the same machine."""
-    result = {**head, "runs": {}}
-    if path.exists():
-        result = json.loads(path.read_text())
-        if any(result[key] != head[key] for key in ("date", "versions", "machine")):
-            raise ValueError(
-                f"{path} holds results of another machine, version or day, which are not mixed with these. "
-                "Give another file: --output FILE."
-            )
-    result["runs"].setdefault(dtype, {})[mode] = run
-    write(path, result)
+    document = begun(path, start)
+    document.setdefault("runs", {}).setdefault(dtype, {})[mode] = run
+    write(path, document)
 
 
 def main():
@@ -187,7 +179,8 @@ def main():
         model(frames[:1, :1] if not isinstance(model, Floor) else frames)  # makes the weights
     references = [name for name in (*REFERENCES, *(["SCSNetwork"] * arguments.extra)) if name in models]
 
-    start = head()
+    start = provenance()
+    command = start.pop("command")  # one file holds the runs of several
     named = result_path("speed_extra" if arguments.extra else "speed", start)
     path = arguments.output or (None if arguments.quick else named)
     for mode in ("forward", "training") if arguments.mode == "both" else (arguments.mode,):
@@ -196,7 +189,9 @@ def main():
         print_table(f"{arguments.dtype}, {mode}", rows, references)
         if path is not None:
             load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None  # above the cores: others ran too
-            run = dict(filters=filters, input=SHAPE, repeats=arguments.repeats, load_average=load, rows=rows)
+            run = dict(
+                command=command, filters=filters, input=SHAPE, repeats=arguments.repeats, load_average=load, rows=rows
+            )
             add_to_file(path, start, arguments.dtype, mode, run)
             print(f"written: {path}")
 

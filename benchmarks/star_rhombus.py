@@ -32,6 +32,7 @@ from keras import ops
 
 import scs_keras
 from scs_keras import LTSC, SCSModel, SCSNetwork, Stage
+from scs_keras.zoo.files import written_beside
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 # How clips are linked: name: (carry, overlap_weight).
@@ -254,11 +255,8 @@ def main():
 
 def write(document, folder):
     """star_rhombus.json and star_rhombus.png, the former beside and renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "star_rhombus.json"
-    beside = path.with_suffix(".json.part")
-    beside.write_text(json.dumps(document, indent=1) + "\n")
-    beside.replace(path)
+    with written_beside(folder / "star_rhombus.json") as beside:
+        beside.write_text(json.dumps(document, indent=1) + "\n")
     draw(document, folder / "star_rhombus.png")
 
 

@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from measuring import RESULTS, head, result_path, seconds, write
+from measuring import RESULTS, provenance, result_path, seconds, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -149,7 +149,7 @@ def main():
     arguments = parser.parse_args()
     runs = {path.parent.name: read_run(path.parent) for path in sorted(arguments.runs.glob("*/scores.json"))}
     costs_of = costs(list(by_preset(runs)), arguments.repeats)
-    document = {**head(), "batch": BATCH, "repeats": arguments.repeats, "models": costs_of, "runs": runs}
+    document = {**provenance(), "batch": BATCH, "repeats": arguments.repeats, "models": costs_of, "runs": runs}
     write(result_path("video_models", document), document)
     draw(runs, RESULTS / "video_models.png")
     print_table(runs, costs_of)

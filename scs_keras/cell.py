@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from scs_keras.arguments import as_gate, axes_of, check_channels, is_integer, is_number
+from scs_keras.arguments import as_gate, axes_of, check_channels, is_count, is_number
 from scs_keras.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.rnn_support import install
 from scs_keras.switch import active_switch, check_switch, serialize_shared, use_branch
@@ -120,7 +120,7 @@ class SCSCell(keras.Layer):
                 "`rank` must be 0 (vectors), 1, 2 or 3 (axes of a convolution). "
                 f"Received: rank={rank!r}. For images: rank=2."
             )
-        if not is_integer(filters) or filters < 1:
+        if not is_count(filters):
             raise ValueError(f"`filters` must be a positive integer. Received: filters={filters!r}.")
         if padding not in ("same", "valid"):
             raise ValueError(f"`padding` must be 'same' or 'valid'. Received: padding={padding!r}.")

@@ -2,7 +2,7 @@
 
 import keras
 
-from scs_keras.arguments import is_integer, is_number
+from scs_keras.arguments import is_count, is_number
 from scs_keras.long_sequence import LTSC
 from scs_keras.switch import ASTSGD, check_switch
 
@@ -77,7 +77,7 @@ def check_compile_arguments(long_sequence, accumulate_steps, clip, loss_weights)
             "`long_sequence` must be an LTSC or None. "
             f"Received: long_sequence={long_sequence!r}. For example: long_sequence=LTSC(length=10)."
         )
-    if not is_integer(accumulate_steps) or accumulate_steps < 1:
+    if not is_count(accumulate_steps):
         raise ValueError(
             f"`accumulate_steps` must be a positive integer. Received: accumulate_steps={accumulate_steps!r}."
         )

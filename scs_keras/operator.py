@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from scs_keras.arguments import is_integer
+from scs_keras.arguments import is_count
 
 
 def integer_tuple(value, rank, name):
@@ -12,7 +12,7 @@ def integer_tuple(value, rank, name):
         ValueError: if it is neither a positive integer nor a sequence of `rank` of them.
     """
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
-    if len(values) != rank or not all(is_integer(v) and v > 0 for v in values):
+    if len(values) != rank or not all(is_count(v) for v in values):
         raise ValueError(
             f"`{name}` must be a positive integer or a tuple of {rank} positive integers "
             f"for rank {rank}. Received: {name}={value!r}. For example: {name}={(3,) * rank}."

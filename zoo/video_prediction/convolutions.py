@@ -1,4 +1,7 @@
-"""Convolutions and normalisations with PyTorch's padding, constants and initial values, built when they are made."""
+"""Convolutions and normalisations with PyTorch's padding, constants and initial values.
+
+Classes are layers like Keras's; functions (`convolution`, `depthwise`, ...) return layers that are built already.
+"""
 
 import keras
 from keras import initializers, ops

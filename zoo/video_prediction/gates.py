@@ -3,10 +3,8 @@
 import keras
 from keras import ops
 
-from scs_keras.zoo.video_prediction.convolutions import uniform
+from scs_keras.zoo.video_prediction.convolutions import EPSILON, uniform
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight
-
-EPSILON = 1e-5  # of the layer normalisation
 
 
 def layer_normalization(x, scale, bias):

@@ -8,7 +8,12 @@ from keras import ops
 
 from scs_keras.arguments import check_counts
 from scs_keras.zoo.encoder_decoder import feed_back
-from scs_keras.zoo.video_prediction.convolutions import Convolution, GroupNormalization, TransposedConvolution
+from scs_keras.zoo.video_prediction.convolutions import (
+    EPSILON,
+    Convolution,
+    GroupNormalization,
+    TransposedConvolution,
+)
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
@@ -16,7 +21,6 @@ FEATURES = 64
 KERNEL = 7  # of the physical branch: derivatives up to order 6 in x and y
 MOMENTS = KERNEL**2
 HIDDEN = (128, 128, 64)  # of the residual branch
-EPSILON = 1e-5
 
 
 @keras.saving.register_keras_serializable("scs_keras")
