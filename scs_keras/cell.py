@@ -14,9 +14,7 @@ STREAMS = ("main", "spatial", "temporal")
 def check_stream(stream):
     """Returns `stream`; raises ValueError if it is not one of the three."""
     if stream not in STREAMS:
-        raise ValueError(
-            f"`stream` must be one of {STREAMS}: the paper's T, T1 and T2. Received: stream={stream!r}."
-        )
+        raise ValueError(f"`stream` must be one of {STREAMS}: the paper's T, T1 and T2. Received: stream={stream!r}.")
     return stream
 
 
@@ -221,8 +219,7 @@ class SCSCell(keras.Layer):
     def output_frame(self, frame):
         """Size of the output frame for an input frame's size (integers, None or scalar tensors)."""
         return tuple(
-            output_size(size, k, stride, self.padding)
-            for size, k, stride in zip(frame, self.kernel_size, self.strides)
+            output_size(size, k, stride, self.padding) for size, k, stride in zip(frame, self.kernel_size, self.strides)
         )
 
     def h_s(self, u):

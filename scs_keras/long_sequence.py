@@ -106,9 +106,7 @@ class LTSC:
         return ops.mean(ops.square(ops.cast(difference, "float32")))
 
     def get_config(self):
-        return dict(
-            length=self.length, overlap=self.overlap, overlap_weight=self.overlap_weight, carry=self.carry
-        )
+        return dict(length=self.length, overlap=self.overlap, overlap_weight=self.overlap_weight, carry=self.carry)
 
     @classmethod
     def from_config(cls, config):

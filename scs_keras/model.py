@@ -97,9 +97,7 @@ class SCSModel(BackendStep, keras.Model):
                 head.build(features)
         self.built = True
 
-    def call(
-        self, x, stream="main", initial_states=None, training=None, return_states=False, state_index=-1
-    ):
+    def call(self, x, stream="main", initial_states=None, training=None, return_states=False, state_index=-1):
         with switch_scope(self.switch):
             outputs, state_after = self.forward(x, check_stream(stream), initial_states, training)
         if self.average:
@@ -113,9 +111,7 @@ class SCSModel(BackendStep, keras.Model):
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
         check_sequence(x.shape, type(self.network).__name__)
-        features, state_after = self.network.run(
-            swap_time_and_batch(x), stream, states, training=bool(training)
-        )
+        features, state_after = self.network.run(swap_time_and_batch(x), stream, states, training=bool(training))
         head = self.sub_heads.get(stream) or self.head
         return head(swap_time_and_batch(features)), state_after
 
@@ -208,10 +204,7 @@ class SCSModel(BackendStep, keras.Model):
         targets, outputs = self.targets(x, y), {"main": y_pred}
         for name in self.sub_losses:
             outputs[name] = self(x, stream=name, training=training)
-        return {
-            name: self.goal_loss(name, targets[name], each, sample_weight)
-            for name, each in outputs.items()
-        }
+        return {name: self.goal_loss(name, targets[name], each, sample_weight) for name, each in outputs.items()}
 
     def goal_loss(self, name, target, outputs, sample_weight):
         """The loss of one goal; weights (batch,) or (batch, time) hold for whole sequences or frames."""

@@ -171,9 +171,7 @@ class SCSNetwork(keras.Layer):
 
     def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
         check_sequence(frames.shape, "SCSNetwork", self.channels)
-        outputs, state_after = self.run(
-            swap_time_and_batch(frames), stream, initial_states, training=bool(training)
-        )
+        outputs, state_after = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
         outputs = swap_time_and_batch(outputs)
         return (outputs, state_after(-1)) if return_states else outputs
 
@@ -238,9 +236,7 @@ class SCSNetwork(keras.Layer):
         if not self.built:
             self.build(frames.shape)
         batch, time, *frame = check_sequence(frames.shape, "SCSNetwork", self.channels)[:-1]
-        states = [
-            keras.KerasTensor(gate, dtype=self.compute_dtype) for gate in self._state_shapes(batch, *frame)
-        ]
+        states = [keras.KerasTensor(gate, dtype=self.compute_dtype) for gate in self._state_shapes(batch, *frame)]
         last = self._pooled(states[-1].shape[1:3], self.blocks[-1][2])
         outputs = keras.KerasTensor((batch, time, *last, states[-1].shape[-1]), dtype=self.compute_dtype)
         return (outputs, states) if return_states else outputs

@@ -97,8 +97,7 @@ def check_probability(name, value):
     """`value` as a float; raises ValueError unless `value` is a number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(
-            f"`{name}` is a probability and must lie in [0, 1]. Received: {name}={value!r}. "
-            f"For example: {name}=0.5."
+            f"`{name}` is a probability and must lie in [0, 1]. Received: {name}={value!r}. For example: {name}=0.5."
         )
     return float(value)
 

@@ -112,9 +112,7 @@ class TensorFlowStep:
             gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
         if self.clip is not None:
             clipped = {id(variable) for variable in self.scs_variables()}
-            gradients = [
-                self._clip(g) if id(variable) in clipped else g for g, variable in zip(gradients, variables)
-            ]
+            gradients = [self._clip(g) if id(variable) in clipped else g for g, variable in zip(gradients, variables)]
         # apply_gradients sums over the replicas again and, under mixed_float16, divides by the loss scale.
         scale = self.optimizer.scale_loss(tf.constant(1.0)) / self.replicas
         self.optimizer.apply_gradients([(g * tf.cast(scale, g.dtype), v) for g, v in zip(gradients, variables)])
@@ -133,8 +131,7 @@ class GradientSums:
     def __init__(self, steps, variables):
         self.steps = steps
         self.sums = [
-            keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none")
-            for v in variables
+            keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none") for v in variables
         ]
 
     def add(self, gradients, last):

@@ -149,7 +149,10 @@ def reference_weights(case, layer, inputs):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("make", [SCS2D, lambda filters, **kw: keras.layers.RNN(SCSCell(filters, **kw), return_sequences=True, return_state=True)])
+@pytest.mark.parametrize(
+    "make",
+    [SCS2D, lambda filters, **kw: keras.layers.RNN(SCSCell(filters, **kw), return_sequences=True, return_state=True)],
+)
 def test_reference_stack(make):
     """The outline model's conv stack of the public reference code: tanh data path, first gate zero."""
     case = np.load(Path(__file__).parent / "cases" / "scs_stack.npz", allow_pickle=False)

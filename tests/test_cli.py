@@ -35,7 +35,13 @@ def small_event(tmp_path):
 def test_demo_leaves_pictures_and_a_table(tmp_path, capsys, monkeypatch):
     cli.main(["demo", "--output", str(tmp_path)])
     printed = capsys.readouterr().out
-    for name in (PRESET, "scs_precipitation_small_radar", "convlstm_precipitation_small_radar", "persistence", "advection"):
+    for name in (
+        PRESET,
+        "scs_precipitation_small_radar",
+        "convlstm_precipitation_small_radar",
+        "persistence",
+        "advection",
+    ):
         assert name in printed
     for word in ("MSE", "CSI", "FAR", "POD", "correlation"):
         assert word in printed
@@ -65,7 +71,9 @@ def test_predict_writes_an_event_and_a_picture(small_event, tmp_path):
 def test_presets_are_listed(capsys):
     cli.main(["presets", "--task", "precipitation"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5 and any(line.startswith("scs_precipitation_15_reec") and "no weights" in line for line in lines)
+    assert len(lines) == 5 and any(
+        line.startswith("scs_precipitation_15_reec") and "no weights" in line for line in lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +86,14 @@ def test_presets_are_listed(capsys):
             ["evaluate", "scs_precipitation_smal_radar", "--data", "."],
             "There is no preset 'scs_precipitation_smal_radar'. Did you mean 'scs_precipitation_small_radar'?",
         ),
-        (["export", PRESET, "--output", "x", "--weights", "mine.weights.h5"], "There is no weights file 'mine.weights.h5'"),
-        (["export", "scs_precipitation_15_reec", "--output", "x"], 'zoo.load("scs_precipitation_15_reec", weights=None)'),
+        (
+            ["export", PRESET, "--output", "x", "--weights", "mine.weights.h5"],
+            "There is no weights file 'mine.weights.h5'",
+        ),
+        (
+            ["export", "scs_precipitation_15_reec", "--output", "x"],
+            'zoo.load("scs_precipitation_15_reec", weights=None)',
+        ),
     ],
 )
 def test_errors_are_one_message(arguments, message, tmp_path, monkeypatch):

@@ -68,11 +68,16 @@ def test_clipping_bites_and_comes_after_the_sum():
     free, _ = train(batch=12, optimizer=lambda: keras.optimizers.SGD(1.0), clip=None)
     clipped = {id(variable) for variable in after.scs_variables()}
     assert len(clipped) == 10
-    for start, variable, unclipped in zip(before.trainable_variables, after.trainable_variables, free.trainable_variables):
+    for start, variable, unclipped in zip(
+        before.trainable_variables, after.trainable_variables, free.trainable_variables
+    ):
         gradient = to_numpy(start) - to_numpy(unclipped)
         expected = np.clip(gradient, -1e-3, 1e-3) if id(variable) in clipped else gradient
         assert_close(to_numpy(start) - to_numpy(variable), expected, 1e-6)
-    assert any(np.abs(to_numpy(a) - to_numpy(b)).max() > 1e-3 for a, b in zip(before.trainable_variables, free.trainable_variables))
+    assert any(
+        np.abs(to_numpy(a) - to_numpy(b)).max() > 1e-3
+        for a, b in zip(before.trainable_variables, free.trainable_variables)
+    )
 
 
 @pytest.mark.parametrize("dtype, long_sequence", [(None, None), (None, LTSC(2)), ("mixed_float16", None)])

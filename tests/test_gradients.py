@@ -169,7 +169,11 @@ def test_draws_differ_between_layers_and_steps():
 
 @pytest.mark.parametrize(
     "make",
-    [lambda **kw: STSGD(spatial=0.3, temporal=0.6, seed=0, **kw), lambda **kw: at_q(0.6, seed=0, **kw), lambda **kw: STSGD(0.5, keep_one=True, seed=0, **kw)],
+    [
+        lambda **kw: STSGD(spatial=0.3, temporal=0.6, seed=0, **kw),
+        lambda **kw: at_q(0.6, seed=0, **kw),
+        lambda **kw: STSGD(0.5, keep_one=True, seed=0, **kw),
+    ],
 )
 def test_unbiased_gradients_have_the_full_gradient_as_their_mean(make):
     net = network("network", [2, 2, 1])

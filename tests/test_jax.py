@@ -13,9 +13,7 @@ import pytest
 from tests.checks import assert_close, randomize, to_numpy
 from tests.jax_training import COMPILE, RADAR, RECURRENT, build_layer, build_model, call, load_preset, train
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"'
-)
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"')
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiling is most of the time
 
 
@@ -84,5 +82,3 @@ def test_training_is_the_same_where_no_draws_are_made(name, folder):
     assert_close(call(model), [found["arr_0"]], 1e-4)
     for log in ("loss", "main_loss", "temporal_loss", "overlap_loss"):
         assert history[log] == pytest.approx(found[log].tolist(), rel=1e-4)
-
-

@@ -106,7 +106,10 @@ def test_long_and_unknown_lengths_loop_in_the_graph():
 def test_normalization_follows_the_input_convolutions_only(normalization):
     layer = scs(4, normalization=normalization)
     spatial_kernel, spatial_bias, temporal_kernel, recurrent_kernel, temporal_bias = layer.cell.get_weights()
-    gammas = [norm.group.get_weights() if normalization == "group" else [norm.gamma, norm.beta] for norm in (layer.s_norm, layer.c_norm)]
+    gammas = [
+        norm.group.get_weights() if normalization == "group" else [norm.gamma, norm.beta]
+        for norm in (layer.s_norm, layer.c_norm)
+    ]
     frames = X.reshape(-1, *X.shape[2:])
 
     def normalized(branch, gamma, beta):
@@ -140,7 +143,9 @@ def test_hold_last():
     outputs = random(4, 2, 3)  # time first
     mask = np.array([[True, False], [False, True], [False, False], [True, True]])
     held = to_numpy(hold_last(outputs, mask))
-    expected = np.stack([[outputs[0, 0], 0 * outputs[0, 1]], [outputs[0, 0], outputs[1, 1]], [outputs[0, 0], outputs[1, 1]], outputs[3]])
+    expected = np.stack(
+        [[outputs[0, 0], 0 * outputs[0, 1]], [outputs[0, 0], outputs[1, 1]], [outputs[0, 0], outputs[1, 1]], outputs[3]]
+    )
     assert_close(held, expected)
 
 
@@ -176,7 +181,10 @@ def test_integers_are_cast(dtype):
 
 def test_state_of_size_one_stands_for_every_pixel():
     layer = scs(return_state=True)
-    assert_close(layer(X, initial_state=np.full((1, 1, 1, 3), 0.2, "float32")), layer(X, initial_state=np.full((2, 8, 7, 3), 0.2, "float32")))
+    assert_close(
+        layer(X, initial_state=np.full((1, 1, 1, 3), 0.2, "float32")),
+        layer(X, initial_state=np.full((2, 8, 7, 3), 0.2, "float32")),
+    )
 
 
 @pytest.mark.parametrize(

@@ -200,8 +200,14 @@ def train_without_length():
 @pytest.mark.parametrize(
     "make, message",
     [
-        *[(lambda n=n: LTSC(n), "`length`, the frames of a clip, must be an integer of at least 2") for n in (1, 0, 2.5, "8")],
-        *[(lambda x=x: LTSC(8, x), "`overlap`.*must lie between 0 and 1") for x in (0, 1, -0.5, 1.5, float("nan"), "half")],
+        *[
+            (lambda n=n: LTSC(n), "`length`, the frames of a clip, must be an integer of at least 2")
+            for n in (1, 0, 2.5, "8")
+        ],
+        *[
+            (lambda x=x: LTSC(8, x), "`overlap`.*must lie between 0 and 1")
+            for x in (0, 1, -0.5, 1.5, float("nan"), "half")
+        ],
         *[(lambda w=w: LTSC(8, overlap_weight=w), "`overlap_weight` must not be negative") for w in (-1, float("nan"))],
         (lambda: LTSC(8, carry="start"), "`carry` must be one of"),
         (lambda: LTSC(8).clips(0), "needs to know the number of frames"),

@@ -59,7 +59,9 @@ def test_average_and_backbone():
     frames = np.stack([backbone(X[:, step]) for step in range(4)], axis=1)
     assert outputs.shape == (8, 3)
     assert_close(outputs, np.mean(head(model.network(frames)), axis=1))
-    model.compile("sgd", "sparse_categorical_crossentropy", spatial_loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile(
+        "sgd", "sparse_categorical_crossentropy", spatial_loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
     before = model.get_weights()
     logs = model.fit(X, np.arange(8) % 3, verbose=0).history
     assert {"loss", "main_loss", "spatial_loss", "accuracy"} == set(logs)
@@ -77,7 +79,11 @@ def test_losses_and_logs():
     expected = dict(loss=main + 0.5 * spatial + penalty, main_loss=main, spatial_loss=spatial, temporal_loss=temporal)
     assert model.evaluate(X, Y, verbose=0, return_dict=True) == pytest.approx(expected, rel=1e-5)
     assert model.train_on_batch(X, Y, return_dict=True) == pytest.approx(expected, rel=1e-5)
-    clipped = make_model(loss_weights={"spatial": 0.5, "temporal": 0.0}, kernel_regularizer=keras.regularizers.L2(0.1), long_sequence=LTSC(3, carry="aligned"))
+    clipped = make_model(
+        loss_weights={"spatial": 0.5, "temporal": 0.0},
+        kernel_regularizer=keras.regularizers.L2(0.1),
+        long_sequence=LTSC(3, carry="aligned"),
+    )
     logs = clipped.train_on_batch(X, Y, return_dict=True)
     assert logs.pop("overlap_loss") == pytest.approx(0, abs=1e-10)
     assert logs == pytest.approx(expected, rel=1e-5)
@@ -116,7 +122,9 @@ def test_gradients_are_those_of_the_total_loss():
 
 
 def test_a_callable_loss():
-    model = make_model(loss=lambda y, prediction: keras.ops.mean((y - prediction) ** 4, axis=-1), spatial_loss=keras.losses.Huber())
+    model = make_model(
+        loss=lambda y, prediction: keras.ops.mean((y - prediction) ** 4, axis=-1), spatial_loss=keras.losses.Huber()
+    )
     logs = model.train_on_batch(X, Y, return_dict=True)
     fresh = make_model()
     assert logs["main_loss"] == pytest.approx(np.mean((fresh(X) - Y) ** 4), rel=1e-4)
@@ -161,7 +169,9 @@ def test_training_goes_on_identically_after_load(make, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     loaded.run_eagerly = True
     assert_close(loaded(X), model(X))
-    assert loaded.evaluate(X, Y, verbose=0, return_dict=True) == pytest.approx(model.evaluate(X, Y, verbose=0, return_dict=True))
+    assert loaded.evaluate(X, Y, verbose=0, return_dict=True) == pytest.approx(
+        model.evaluate(X, Y, verbose=0, return_dict=True)
+    )
     histories = [each.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history for each in (model, loaded)]
     assert histories[0].keys() == histories[1].keys()
     for name, values in histories[0].items():
@@ -253,7 +263,8 @@ def moving_dot(count, seed=0):
 
 
 @pytest.mark.parametrize(
-    "switch, long_sequence", [(ASTSGD, None), (lambda: STSGD(0.3, keep_one=True), LTSC(3)), (lambda: ASTSGD(controller="network"), None)]
+    "switch, long_sequence",
+    [(ASTSGD, None), (lambda: STSGD(0.3, keep_one=True), LTSC(3)), (lambda: ASTSGD(controller="network"), None)],
 )
 def test_it_learns(switch, long_sequence):
     """The loss halves, q starts at 1 and falls; the losses are small, as MSE is."""
@@ -294,16 +305,28 @@ def threshold_above_the_measured_loss(**arguments):
     "make, message",
     [
         (lambda: make_model(loss=None), "no loss for its main goal"),
-        (lambda: make_model(temporal_loss=None), r"has a temporal goal but no loss for it.*compile\(temporal_loss='mse'\)"),
-        (lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_goal=doubled).compile("sgd", "mse"), "has a spatial goal but no loss"),
-        (lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_head=layers.Dense(1)).compile("sgd", "mse"), "has a spatial goal but no loss"),
+        (
+            lambda: make_model(temporal_loss=None),
+            r"has a temporal goal but no loss for it.*compile\(temporal_loss='mse'\)",
+        ),
+        (
+            lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_goal=doubled).compile("sgd", "mse"),
+            "has a spatial goal but no loss",
+        ),
+        (
+            lambda: SCSModel(SCSNetwork([2]), layers.Dense(1), spatial_head=layers.Dense(1)).compile("sgd", "mse"),
+            "has a spatial goal but no loss",
+        ),
         (lambda: make_model(spatial_loss=None, switch=ASTSGD()), "ASTSGD sets q from the spatial loss"),
         (lambda: make_model(accumulate_steps=0), "`accumulate_steps` must be a positive integer"),
         (lambda: make_model(accumulate_steps=1.5), "`accumulate_steps` must be a positive integer"),
         (lambda: make_model(clip=0), "`clip` must be positive or None"),
         (lambda: make_model(loss_weights={"main": 1, "flow": 2}), r"`loss_weights` may name.*\['flow'\]"),
         (lambda: make_model()(X, stream="T2"), "`stream` must be one of"),
-        (lambda: SCSModel(layers.Dense(3), layers.Dense(1)), r"`network` must be an SCSNetwork.*SCSNetwork\(\[64, 32\]\)"),
+        (
+            lambda: SCSModel(layers.Dense(3), layers.Dense(1)),
+            r"`network` must be an SCSNetwork.*SCSNetwork\(\[64, 32\]\)",
+        ),
         (lambda: make_model(switch="astsgd"), "`switch` must be an STSGD, an ASTSGD or None.*'astsgd'"),
         (lambda: make_model(long_sequence=10), r"`long_sequence` must be an LTSC or None.*LTSC\(length=10\)"),
         (lambda: make_model(clip="5"), "`clip` must be positive or None"),
@@ -312,7 +335,10 @@ def threshold_above_the_measured_loss(**arguments):
         (lambda: make_model(switch=ASTSGD(threshold=1e3)).train_on_batch(X, Y), "`threshold` must be below"),
         (switch_given_twice, "A switch was given twice.*'mine' and 'theirs'"),
         (threshold_above_the_measured_loss, "`threshold` must be below the initial loss"),
-        (lambda: threshold_above_the_measured_loss(long_sequence=LTSC(3)), "`threshold` must be below the initial loss"),
+        (
+            lambda: threshold_above_the_measured_loss(long_sequence=LTSC(3)),
+            "`threshold` must be below the initial loss",
+        ),
         (lambda: make_model()(X[0]), "5 axes"),
     ],
 )

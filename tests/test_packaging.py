@@ -27,7 +27,9 @@ def needed(requirements):
         except metadata.PackageNotFoundError:
             continue
         extras = requirement.extras or {""}
-        waiting += [r for r in further if r.marker is None or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
+        waiting += [
+            r for r in further if r.marker is None or any(r.marker.evaluate({"extra": extra}) for extra in extras)
+        ]
     return {re.sub("[-_.]+", "-", name).lower() for name in names}
 
 
@@ -55,7 +57,9 @@ def test_what_needs_tensorflow_is_found():
 def test_messages_ask_for_extras_that_exist():
     files = [path for room in ("scs_keras", "zoo", "training", "serving", "docs") for path in (ROOT / room).rglob("*")]
     texts = [path.read_text() for path in (*files, ROOT / "README.md") if path.suffix in (".py", ".md")]
-    asked = {extra for text in texts for found in re.findall(r"scs-keras\[([\w,]+)\]", text) for extra in found.split(",")}
+    asked = {
+        extra for text in texts for found in re.findall(r"scs-keras\[([\w,]+)\]", text) for extra in found.split(",")
+    }
     assert {"pictures", "tensorflow"} <= asked <= EXTRAS.keys()
 
 

@@ -97,7 +97,9 @@ def tiny_recipe():
 
     def batches(recipe, folder, start_step):
         def batch(step):
-            return tuple(np.random.default_rng((step, part)).normal(size=(4, 2, 4, 3, 1)).astype("float32") for part in (0, 1))
+            return tuple(
+                np.random.default_rng((step, part)).normal(size=(4, 2, 4, 3, 1)).astype("float32") for part in (0, 1)
+            )
 
         return step_dataset(batch, [(4, 2, 4, 3, 1)] * 2, start_step)
 

@@ -118,7 +118,9 @@ def test_frequency_of_closed_branches(switch, p_s, p_t, both):
 
 
 @pytest.mark.parametrize("keep_one", [False, True])
-@pytest.mark.parametrize("make", [lambda **kw: STSGD(spatial=0.3, temporal=0.6, seed=0, **kw), lambda **kw: at_q(0.7, seed=0, **kw)])
+@pytest.mark.parametrize(
+    "make", [lambda **kw: STSGD(spatial=0.3, temporal=0.6, seed=0, **kw), lambda **kw: at_q(0.7, seed=0, **kw)]
+)
 def test_unbiased_scales_have_mean_one(make, keep_one):
     for scale in make(unbiased=True, keep_one=keep_one).draw(20000):
         scale = to_numpy(scale)
@@ -198,12 +200,18 @@ def test_numbers_of_numpy_become_a_config(make, expected):
 
 
 def small_model(switch, head=1):
-    return keras.Sequential([keras.Input((3, 4, 4, 1)), SCS2D(2, switch=switch), SCS2D(2, switch=switch), keras.layers.Dense(head)])
+    return keras.Sequential(
+        [keras.Input((3, 4, 4, 1)), SCS2D(2, switch=switch), SCS2D(2, switch=switch), keras.layers.Dense(head)]
+    )
 
 
 @pytest.mark.parametrize("name", ["p", "q", "network"])
 def test_values_and_draws_survive_weights_file(name, tmp_path):
-    makes = {"p": lambda: STSGD(0.5, decay_steps=10), "q": lambda: ASTSGD(), "network": lambda: ASTSGD(controller="network")}
+    makes = {
+        "p": lambda: STSGD(0.5, decay_steps=10),
+        "q": lambda: ASTSGD(),
+        "network": lambda: ASTSGD(controller="network"),
+    }
     model, other = small_model(makes[name]()), small_model(makes[name]())
     switch, again = (each.layers[0].cell.switch for each in (model, other))
     switch.advance(3)

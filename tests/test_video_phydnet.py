@@ -53,7 +53,10 @@ def test_one_of_the_two_names_of_a_tensor_is_enough_but_they_must_agree(case):
     load_reference(network, {f"model.{name}": array for name, array in once.items()})
     name = "phycell.cell_list.0.convgate.bias"
     np.testing.assert_array_equal(network.physical_cell.gate.bias, weights[name])
-    with pytest.raises(ValueError, match="phycell.cell_list.0.convgate.bias: not equal to|not equal to phycell.cell_list.0.convgate.bias"):
+    with pytest.raises(
+        ValueError,
+        match="phycell.cell_list.0.convgate.bias: not equal to|not equal to phycell.cell_list.0.convgate.bias",
+    ):
         load_reference(network, {**weights, name: weights[name] + 1})
 
 

@@ -172,9 +172,7 @@ def convolve(x, kernel, stride=1):
     size = kernel.shape[0]
     padded = np.pad(x, [(size // 2, size // 2)] * 2 + [(0, 0)])
     rows, columns = range(0, x.shape[0], stride), range(0, x.shape[1], stride)
-    return np.array(
-        [[np.tensordot(padded[i : i + size, j : j + size], kernel, 3) for j in columns] for i in rows]
-    )
+    return np.array([[np.tensordot(padded[i : i + size, j : j + size], kernel, 3) for j in columns] for i in rows])
 
 
 def test_gate_convolution_normalises():

@@ -22,8 +22,7 @@ def strategy_scope(name):
 
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"'mirrored' needs TensorFlow. Received: backend {keras.backend.backend()!r}. "
-            "Set KERAS_BACKEND=tensorflow."
+            f"'mirrored' needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
     import tensorflow as tf
 

@@ -51,8 +51,7 @@ def publish(training, data):
         recipe=recipe,
         settings=settings,
         hardware=(
-            f"{os.cpu_count()} CPU cores ({platform.machine()}), "
-            f"Keras {keras.__version__} on {keras.backend.backend()}"
+            f"{os.cpu_count()} CPU cores ({platform.machine()}), Keras {keras.__version__} on {keras.backend.backend()}"
         ),
         minutes=json.loads((training / "time.json").read_text())["minutes"],
         date=date.today().isoformat(),

@@ -30,9 +30,7 @@ def get_preset(name):
     """
     if name not in _PRESETS:
         near = difflib.get_close_matches(str(name), _PRESETS, n=1, cutoff=0.0)
-        raise ValueError(
-            f"There is no preset {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(_PRESETS)}."
-        )
+        raise ValueError(f"There is no preset {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(_PRESETS)}.")
     return _PRESETS[name]
 
 

@@ -15,6 +15,7 @@ GAINS = dict(
     recurrent_initializer=keras.initializers.VarianceScaling(64.0, "fan_avg", "truncated_normal"),
 )
 
+
 def fold(images, size):
     """Space to depth: (..., height, width, c) to (..., height / size, width / size, size^2 * c), edges repeated."""
     *lead, height, width, channels = ops.shape(images)

@@ -113,6 +113,4 @@ def _open(source, name):
     except FileNotFoundError:
         raise
     except (OSError, SyntaxError) as error:
-        raise ValueError(
-            f"{name}: is not an image that can be read ({error}). Remove it or get it again."
-        ) from error
+        raise ValueError(f"{name}: is not an image that can be read ({error}). Remove it or get it again.") from error

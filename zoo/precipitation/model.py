@@ -165,16 +165,12 @@ class PrecipitationForecaster(EncoderDecoder):
 
     @classmethod
     def from_config(cls, config):
-        networks = {
-            name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")
-        }
+        networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
         return cls(**{**config, **networks})
 
 
 def move(images, displacement):
     """Each image of (batch, time, height, width, channels) warped by its own displacement."""
     batch, time, height, width, channels = ops.shape(images)
-    flat = warp(
-        ops.reshape(images, (-1, height, width, channels)), ops.reshape(displacement, (-1, height, width, 2))
-    )
+    flat = warp(ops.reshape(images, (-1, height, width, channels)), ops.reshape(displacement, (-1, height, width, 2)))
     return ops.reshape(flat, (-1, time, height, width, channels))

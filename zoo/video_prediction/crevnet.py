@@ -223,9 +223,7 @@ class CrevNet(VideoPredictor):
         self, input_shape, output_length=None, output_channels=None, rnn_size=None, predictor_rnn_layers=8,
         n_blocks=(4, 5, 3), dropout=0.0, **kwargs,
     ):  # fmt: skip
-        super().__init__(
-            input_shape, output_length, output_channels, frame_multiple=8, minimum_frames=WINDOW, **kwargs
-        )
+        super().__init__(input_shape, output_length, output_channels, frame_multiple=8, minimum_frames=WINDOW, **kwargs)
         features = 32 * self.frames_shape[-1]
         if rnn_size not in (None, features):
             raise ValueError(

@@ -57,9 +57,7 @@ class DifferentialDivergenceLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         loss = ops.mean(ops.square(y_pred - y_true), axis=(1, 2, 3, 4))
         if self.alpha:
-            loss = loss + self.alpha * differential_divergence(
-                y_true, y_pred, self.tau, self.epsilon, self.over_pixels
-            )
+            loss = loss + self.alpha * differential_divergence(y_true, y_pred, self.tau, self.epsilon, self.over_pixels)
         return loss
 
     def get_config(self):

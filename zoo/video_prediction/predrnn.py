@@ -114,9 +114,7 @@ class PredRNN(RecurrentPredictor):
         self._check_equal_widths()
         observed, predicted = self.patch_channels
         hidden = self.num_hidden[0]
-        self.cells = [
-            self.make_cell(hidden if index else observed, hidden) for index in range(len(self.num_hidden))
-        ]
+        self.cells = [self.make_cell(hidden if index else observed, hidden) for index in range(len(self.num_hidden))]
         self.conv_last = PointwiseConvolution(hidden, predicted, dtype=self.dtype_policy)
 
     def make_cell(self, channels, hidden):

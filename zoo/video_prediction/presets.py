@@ -176,8 +176,11 @@ MODELS |= {
     for model in LEGACY
 }
 _CLASSES = {
-    "convlstm_large": "convlstm", "scs": "scs_video",
-    "tau_no_static": "tau", "tau_no_dynamic": "tau", "tau_no_regularisation": "tau",
+    "convlstm_large": "convlstm",
+    "scs": "scs_video",
+    "tau_no_static": "tau",
+    "tau_no_dynamic": "tau",
+    "tau_no_regularisation": "tau",
 }  # where the preset's name is not that of `build`
 
 
