@@ -23,10 +23,10 @@ import numpy as np
 import tensorflow as tf
 from measuring import begun, provenance, result_path, seconds, write
 
-from scs_keras.cell import SCSCell
-from scs_keras.layer import SCS2D
-from scs_keras.network import SCSNetwork
-from scs_keras.switch import STSGD
+from scs_keras.core.cell import SCSCell
+from scs_keras.core.layer import SCS2D
+from scs_keras.core.network import SCSNetwork
+from scs_keras.core.switch import STSGD
 
 FILTERS = [128] * 9 + [64] * 3 + [32] * 2 + [8]  # the outline demo's network
 SHAPE = (4, 10, 28, 28, 131)  # batch, time, height, width, channels

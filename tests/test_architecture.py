@@ -11,21 +11,33 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("zoo", "training", "serving")
-ALLOWED = {"scs_keras": set(), "zoo": set(), "training": {"zoo"}, "serving": {"zoo"}, "__main__": set(ROOMS)}
-TENSORFLOW_FILES = {  # the only files that may import tensorflow at their top
-    "scs_keras/tensorflow_step.py",
+PACKAGE = ROOT / "scs_keras"
+ROOMS = ("core", "zoo", "training", "serving")
+ALLOWED = {  # what each room may import of the others; the files beside them: the command line and all classes
+    "core": set(),
+    "zoo": {"core"},
+    "training": {"core", "zoo"},
+    "serving": {"core", "zoo"},
+    "__init__.py": {"core", "zoo"},
+    "registered.py": {"core", "zoo"},
+    "__main__.py": set(ROOMS),
 }
+TENSORFLOW_FILES = {"core/tensorflow_step.py"}  # the only files that may import tensorflow at their top
 
 
 def sources():
-    for room in ("scs_keras", *ROOMS):
-        for path in sorted((ROOT / room).rglob("*.py")):
-            if not any((ROOT / room / part).is_symlink() for part in path.relative_to(ROOT / room).parts[:1]):
-                yield "__main__" if path.name == "__main__.py" else room, path
+    """(room, path in the package) of every module; only the package itself is walked, never the links to its rooms."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        path = path.relative_to(PACKAGE)
+        yield path.parts[0], path
+
+
+def tree(path):
+    return ast.parse((PACKAGE / path).read_text())
 
 
 def imported(tree):
+    """Dotted names of everything that is imported, also inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -34,43 +46,75 @@ def imported(tree):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def tasks():
+    return [path.name for path in (PACKAGE / "zoo").iterdir() if (path / "__init__.py").exists()]
+
+
 def test_arrows_point_one_way():
     wrong, seen = [], 0
     for room, path in sources():
         seen += 1
-        for name in imported(ast.parse(path.read_text())):
+        for name in imported(tree(path)):
             parts = name.split(".")
             target = parts[1] if parts[0] == "scs_keras" and len(parts) > 1 and parts[1] in ROOMS else None
             if target and target != room and target not in ALLOWED[room]:
-                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+                wrong.append(f"{path} imports {name}")
     assert seen > 20 and not wrong, wrong
+
+
+@pytest.mark.xfail(strict=True, reason="to come with the nouns")
+def test_no_task_imports_another_and_no_noun_imports_a_task():
+    wrong, found = [], tasks()
+    assert {"precipitation", "video_prediction"} <= set(found)
+    for room, path in sources():
+        own = path.parts[1] if room in ("zoo", "training") and path.parts[1] in found else None
+        for name in imported(tree(path)):
+            parts = name.split(".")
+            target = parts[2] if parts[0] == "scs_keras" and len(parts) > 2 and parts[2] in found else None
+            if target and target != own:
+                wrong.append(f"{path} imports {name}")
+    assert not wrong, wrong
+
+
+def test_nothing_is_imported_through_the_links():
+    """`import zoo` in a checkout would be a second package with the same classes."""
+    links = ("zoo", "training", "serving")
+    files = [path for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")]
+    assert len(files) > 100
+    for path in files:
+        names = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
+        assert not names & set(links), path
+    for name in links:
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import {name}"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (
+            ROOT / name
+        ).is_file() or f"Import scs_keras.{name}" in result.stderr  # a file: checked out without links
+
+
+@pytest.mark.xfail(strict=True, reason="to come with the nouns")
+def test_the_cell_and_what_teaches_rnn_to_use_it_import_one_way():
+    names = set(imported(tree(Path("core/rnn_support.py"))))
+    assert not any(name.startswith("scs_keras.core.cell") for name in names)
 
 
 def test_tensorflow_is_imported_at_the_top_of_its_own_files_only():
     for _, path in sources():
-        top = ast.Module([node for node in ast.parse(path.read_text()).body], [])
-        names = [
-            alias for node in top.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in imported_of(node)
-        ]
-        if any(name.split(".")[0] == "tensorflow" for name in names):
-            assert str(path.relative_to(ROOT)) in TENSORFLOW_FILES, path
-
-
-def imported_of(node):
-    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+        nodes = [node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        if any(name.split(".")[0] == "tensorflow" for node in nodes for name in imported(node)):
+            assert path.as_posix() in TENSORFLOW_FILES, path
 
 
 def test_the_mechanism_needs_keras_and_numpy_only():
-    """Also inside functions; `__main__` may import all rooms, TensorFlow's step TensorFlow."""
+    """Also inside functions; TensorFlow's step needs TensorFlow."""
     wrong, seen = [], 0
     for room, path in sources():
-        if room != "scs_keras":
+        if room != "core":
             continue
         seen += 1
-        file = str(path.relative_to(ROOT))
-        allowed = {"keras", "numpy", "scs_keras"} | ({"tensorflow"} if file in TENSORFLOW_FILES else set())
-        names = {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
-        wrong += [f"{file} imports {name}" for name in sorted(names - allowed - sys.stdlib_module_names)]
+        allowed = {"keras", "numpy", "scs_keras"} | ({"tensorflow"} if path.as_posix() in TENSORFLOW_FILES else set())
+        names = {name.split(".")[0] for name in imported(tree(path))}
+        wrong += [f"{path} imports {name}" for name in sorted(names - allowed - sys.stdlib_module_names)]
     assert seen > 10 and not wrong, wrong
 
 
@@ -84,9 +128,9 @@ def test_importing_the_package_needs_no_optional_package():
     assert result.returncode == 0, result.stderr
 
 
-SOURCES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "scs_keras", *ROOMS, "tests")
+SOURCES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "scs_keras", "tests")
 FILES = (
-    "scs_keras/cell.py",
+    "scs_keras/core/cell.py",
     "scs_keras/zoo/preset.py",
     "scs_keras/training/run.py",
     "scs_keras/serving/export.py",
@@ -135,11 +179,7 @@ def test_wheel_holds_the_rooms_as_real_files(wheel):
 
 def test_wheel_holds_every_module(wheel):
     names = {name for name in wheel.namelist() if name.endswith(".py")}
-    modules = set()
-    for _, path in sources():
-        name = path.relative_to(ROOT).as_posix()
-        modules.add(name if name.startswith("scs_keras/") else f"scs_keras/{name}")
-    assert names == modules
+    assert names == {f"scs_keras/{path.as_posix()}" for _, path in sources()}
 
 
 def test_sdist_holds_the_sources_and_no_half_of_the_tests(sdist):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from scs_keras import STSGD, SCSCell, SCSModel, SCSNetwork
-from scs_keras.switch import switch_scope
+from scs_keras.core.switch import switch_scope
 from tests.checks import assert_close, at_q, numpy_scs, random, randomize, relu, to_numpy
 
 X = random(2, 3, 5, 4, 2).astype("float64")

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from scs_keras import SCS2D
-from scs_keras.normalization import BranchNormalization
-from scs_keras.recurrence import hold_last
+from scs_keras.core.normalization import BranchNormalization
+from scs_keras.core.recurrence import hold_last
 from tests.checks import (
     assert_close,
     check_layer,

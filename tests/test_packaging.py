@@ -55,7 +55,7 @@ def test_what_needs_tensorflow_is_found():
 
 
 def test_messages_ask_for_extras_that_exist():
-    files = [path for room in ("scs_keras", "zoo", "training", "serving", "docs") for path in (ROOT / room).rglob("*")]
+    files = [path for folder in ("scs_keras", "docs") for path in (ROOT / folder).rglob("*")]
     texts = [path.read_text() for path in (*files, ROOT / "README.md") if path.suffix in (".py", ".md")]
     asked = {
         extra for text in texts for found in re.findall(r"scs-keras\[([\w,]+)\]", text) for extra in found.split(",")

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from scs_keras import ASTSGD, SCSNetwork
-from scs_keras.goals import advect, frame_difference
+from scs_keras.core.goals import advect, frame_difference
 from scs_keras.zoo.encoder_decoder import fold, unfold
 from scs_keras.zoo.precipitation.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.precipitation.losses import ForecastLoss

@@ -377,7 +377,7 @@ def test_keras_still_builds_stacks_on_vector_shapes():
     ],
 )
 def test_other_cells_reach_keras_untouched(make, x, monkeypatch):
-    import scs_keras.rnn_support as support
+    import scs_keras.core.rnn_support as support
 
     SCSCell(1)
     called = []

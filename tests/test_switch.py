@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from scs_keras import ASTSGD, SCS2D, STSGD, SwitchCallback
-from scs_keras.controller import Controller
-from scs_keras.switch import Draw, active_switch, switch_scope, use_branch
+from scs_keras.core.controller import Controller
+from scs_keras.core.switch import Draw, active_switch, switch_scope, use_branch
 from tests.checks import assert_close, at_q, random, to_numpy
 
 IMAGENET = dict(threshold=1.0, initial_loss=5.99)

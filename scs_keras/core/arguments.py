@@ -1,0 +1,114 @@
+"""Checks that several files share: kinds of numbers among the arguments, shapes of what a layer is called with."""
+
+import difflib
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+from keras import ops
+
+
+def is_integer(value):
+    """Whether `value` is an integer of Python or NumPy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value):
+    """Whether `value` is an integer or a float of Python or NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_count(value):
+    """Whether `value` is an integer of at least 1, Python's or NumPy's."""
+    return is_integer(value) and value >= 1
+
+
+def check_counts(**values):
+    """Raises ValueError for the first argument, given by its name, that is no integer of at least 1."""
+    for name, value in values.items():
+        if not is_count(value):
+            raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
+
+
+def check_known(kind: str, name: object, known: Iterable[str]) -> None:
+    """Raises ValueError unless `name` is one of `known`; the message gives the nearest and all of them.
+
+    Args:
+        kind: what is named, for example "preset".
+        name: what was received.
+        known: all names there are; upper and lower case are the same for "nearest".
+    """
+    known = list(known)
+    if name in known:
+        return
+    spelt = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.0)
+    guess = f" Did you mean {spelt[near[0]]!r}?" if near else ""
+    raise ValueError(f"There is no {kind} {name!r}.{guess} Allowed: {', '.join(known) or 'none'}.")
+
+
+def python_number(value):
+    """The same number as Python's int or float, which a config can hold; None stays None."""
+    return value if value is None else int(value) if is_integer(value) else float(value)
+
+
+def axes_of(rank):
+    """Names of the axes of a frame with its batch and channels, and of a sequence of such frames."""
+    size = ("height", "width", "depth")[:rank] if rank > 1 else ("length",)[:rank]
+    return [f"({', '.join(('batch', *time, *size, 'channels'))})" for time in ((), ("time",))]
+
+
+def check_sequence(shape, layer, channels=None, rank=2):
+    """`shape` of a sequence as a tuple, its unknown axes None.
+
+    Args:
+        shape: of what the layer was called with.
+        layer: its name in the message.
+        channels: what it was built for; None if it is not built.
+        rank: axes of a frame's size; 2 for images.
+
+    Raises:
+        ValueError: if there are not `rank` + 3 axes, no time step, or other channels.
+    """
+    shape, axes = tuple(shape), rank + 3
+    if len(shape) != axes:
+        raise ValueError(
+            f"{layer} takes sequences {'of images ' if rank == 2 else ''}with {axes} axes {axes_of(rank)[1]}. "
+            f"Received: shape={shape}. Add a channel axis with x[..., None], or a time axis with x[:, None]."
+        )
+    if shape[1] == 0:
+        raise ValueError(f"{layer} takes sequences of at least one time step. Received: shape={shape}.")
+    check_channels(shape, layer, channels)
+    return shape
+
+
+def check_channels(shape, layer, channels):
+    """Raises ValueError if the last axis of `shape` is known to be another than `channels`, if that is known."""
+    if channels is not None and shape[-1] is not None and shape[-1] != channels:
+        raise ValueError(
+            f"{layer} was built for inputs with {channels} channels, the last axis. "
+            f"Received: shape={shape}. Make another layer for inputs of {shape[-1]} channels."
+        )
+
+
+def as_gate(gate, shape):
+    """`gate` with the given shape; axes of size 1 are repeated.
+
+    Args:
+        gate: tensor.
+        shape: (batch, *output frame, filters), integers or, where unknown, scalar tensors or None.
+
+    Raises:
+        ValueError: if the known axes differ.
+    """
+    found, wanted = tuple(gate.shape), tuple(size if isinstance(size, int) else None for size in shape)
+    fits = len(found) == len(wanted) and all(
+        have in (None, 1) or want in (None, have) for have, want in zip(found, wanted)
+    )
+    if not fits:
+        raise ValueError(
+            "A gate, the state of a semi-coupled layer, has the shape of the layer's output for one frame, "
+            f"{wanted}. Received: a state of shape={found}. Leave the initial state out to start from "
+            "`initial_gate`, or take the one that an earlier call returned."
+        )
+    repeated = any(have == 1 and want != 1 for have, want in zip(found, wanted))
+    return ops.broadcast_to(gate, shape) if repeated else gate

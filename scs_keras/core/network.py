@@ -1,0 +1,294 @@
+"""SCSNetwork: the deep nested structure T = G_1 o G_2 o ... o G_n (Eq. 3)."""
+
+from dataclasses import asdict, dataclass
+
+import keras
+from keras import ops
+
+from scs_keras.core.arguments import check_sequence, is_integer
+from scs_keras.core.cell import check_stream
+from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
+from scs_keras.core.normalization import BranchNormalization
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of SCS layers with the same number of filters.
+
+    Attributes:
+        filters: channels of every layer.
+        layers: number of layers.
+        kernel_size: odd integer.
+        strides: of the first layer.
+        shortcut_every: a residual line over every so many layers (2 in Tab. 1); None for a plain stack.
+        pool: size of a max-pooling with stride 2 after the stage, in all three streams; None for none.
+    """
+
+    filters: int
+    layers: int = 1
+    kernel_size: int = 3
+    strides: int = 1
+    shortcut_every: int | None = None
+    pool: int | None = None
+
+
+def plain(*filters):
+    """A plain stack, one layer for each number of filters (Tab. 4)."""
+    return tuple(Stage(each) for each in filters)
+
+
+VARIANTS = {
+    # Tab. 1: the stand-alone network of action recognition and steering, shaped like ResNet-18.
+    "action_17": (
+        Stage(64, kernel_size=7, strides=2, pool=3),
+        Stage(64, layers=4, shortcut_every=2),
+        Stage(128, layers=4, strides=2, shortcut_every=2),
+        Stage(256, layers=4, strides=2, shortcut_every=2),
+        Stage(512, layers=4, strides=2, shortcut_every=2),
+    ),
+    # Tab. 4: outline annotation.
+    "outline_2": plain(64, 8),
+    "outline_5": plain(128, 128, 64, 32, 8),
+    "outline_10": plain(*[128] * 5, *[64] * 3, 32, 8),
+    "outline_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
+}
+
+
+def as_stages(structure):
+    """A variant's name, a list of filters, or a list of stages (or their dicts), as a tuple of stages.
+
+    Raises:
+        ValueError: if it is none of these.
+    """
+    if isinstance(structure, str):
+        if structure not in VARIANTS:
+            raise ValueError(
+                f"Unknown network variant. Allowed: {', '.join(VARIANTS)}, a list of filters such as "
+                f"[64, 32], or a list of Stage(...). Received: {structure!r}."
+            )
+        return VARIANTS[structure]
+    if not isinstance(structure, (list, tuple)):
+        raise ValueError(
+            "A network is a variant's name, a list of filters or a list of stages. "
+            f"Received: {structure!r}. For example: [64, 32]."
+        )
+    stages = []
+    for item in structure:
+        if is_integer(item):
+            item = Stage(int(item))
+        elif isinstance(item, dict):
+            item = Stage(**item)
+        if not isinstance(item, Stage):
+            raise ValueError(
+                "A network is a list of filters or stages. Allowed items: int, Stage, dict. "
+                f"Received: {item!r} in {structure!r}. For example: [64, Stage(32, layers=4)]."
+            )
+        if item.shortcut_every and item.layers % item.shortcut_every:
+            raise ValueError(
+                "`layers` of a stage must be a multiple of `shortcut_every`. "
+                f"Received: {item}. For example: layers={item.shortcut_every * item.layers}."
+            )
+        stages.append(item)
+    if not stages:
+        raise ValueError("A network needs at least one stage. Received: an empty list. For example: [64, 32].")
+    return tuple(stages)
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+class SCSNetwork(keras.Layer):
+    """A deep network of semi-coupled layers, one set of weights for the streams T, T1 and T2.
+
+    A residual line adds a block's input to its output: the identity where the shape stays, else a
+    1x1 convolution with the block's stride, normalisation and ReLU, shared by the streams.
+
+    Args:
+        structure: a variant's name (`VARIANTS`), a list of filters (a plain stack), or a list of `Stage`.
+        **layer_arguments: of every `SCS2D` layer: `normalization`, `activation`, `switch`,
+            `kernel_initializer`, `initial_gate`, `unroll`, ...; `name` and `dtype` are the network's.
+
+    Call arguments:
+        frames: (batch, time, height, width, channels), floating point; integers are cast.
+        stream: "main", "spatial" or "temporal".
+        initial_states: list with a gate for each layer, or None: the layers' initial gate.
+        training: whether the switch acts and batch normalisation uses the batch.
+        return_states: whether the final gates are returned too.
+
+    Returns:
+        u^n, (batch, time, out height, out width, filters of the last stage); with `return_states` also
+        the list of final gates.
+
+    Raises:
+        ValueError: as `SCS2D`; also if the structure is none of these, or `initial_states` has another
+            number of gates than the network layers.
+    """
+
+    def __init__(self, structure, name=None, dtype=None, trainable=True, **layer_arguments):
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        self.stages = as_stages(structure)
+        self.layer_arguments = layer_arguments
+        self.scs_layers, self.blocks = [], []
+        for stage in self.stages:
+            self._add_stage(stage)
+
+    def _add_stage(self, stage):
+        size = stage.shortcut_every or stage.layers
+        for first in range(0, stage.layers, size):
+            block = []
+            for index in range(first, first + size):
+                layer = SCS2D(
+                    stage.filters,
+                    stage.kernel_size,
+                    strides=stage.strides if index == 0 else 1,
+                    name=f"layer_{len(self.scs_layers)}",
+                    dtype=self.dtype_policy,
+                    **self.layer_arguments,
+                )
+                self.scs_layers.append(layer)
+                block.append(layer)
+            strides = stage.strides if first == 0 else 1
+            shortcut = None
+            if stage.shortcut_every:
+                shortcut = Shortcut(
+                    stage.filters, strides, block[0].normalization,
+                    name=f"shortcut_{len(self.blocks)}", dtype=self.dtype_policy,
+                )  # fmt: skip
+            self.blocks.append((block, shortcut, stage.pool if first + size == stage.layers else None))
+
+    def build(self, frames_shape, initial_states_shape=None):
+        shape = check_sequence(frames_shape, "SCSNetwork")
+        for block, shortcut, pool in self.blocks:
+            if shortcut is not None:
+                shortcut.build(shape)
+            for layer in block:
+                layer.build(shape)
+                shape = (*shape[:2], *layer.cell.frame_size, layer.cell.filters)
+            shape = (*shape[:2], *self._pooled(shape[2:4], pool), shape[-1])
+        self.built = True
+
+    @staticmethod
+    def _pooled(frame, pool):
+        return tuple(size and (size + 1) // 2 for size in frame) if pool else tuple(frame)
+
+    def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
+        check_sequence(frames.shape, "SCSNetwork", self.channels)
+        outputs, state_after = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
+        outputs = swap_time_and_batch(outputs)
+        return (outputs, state_after(-1)) if return_states else outputs
+
+    @property
+    def channels(self):
+        """Number of input channels; None if the network is not built."""
+        return self.scs_layers[0].cell.channels
+
+    def run(self, frames, stream="main", states=None, training=False):
+        """The network on a time-major sequence (time, batch, height, width, channels).
+
+        Returns:
+            The outputs (time, batch, ...) and a function from a step's index to the list of gates after it.
+        """
+        check_stream(stream)
+        time, batch, *frame = frames.shape
+        check_sequence((batch, time, *frame), "SCSNetwork", self.channels)
+        states = [None] * len(self.scs_layers) if states is None else list(states)
+        if len(states) != len(self.scs_layers):
+            raise ValueError(
+                f"The initial states of this SCSNetwork are {len(self.scs_layers)} gates, one for each layer. "
+                f"Received: {len(states)}. Take them from `initial_states(batch_size, height, width)`, or from "
+                "a call with return_states=True."
+            )
+        u, gates_after = ops.cast(frames, self.compute_dtype), []
+        for block, shortcut, pool in self.blocks:
+            line = u
+            for layer in block:
+                u, gate_after = layer.run(u, stream, states[len(gates_after)], training=training)
+                gates_after.append(gate_after)
+            if shortcut is not None:
+                u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
+            if pool:
+                u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same"), u)
+        return u, lambda index: [gate_after(index) for gate_after in gates_after]
+
+    def step(self, frame, states, stream="main"):
+        """One time step at inference, for streaming.
+
+        Args:
+            frame: (batch, height, width, channels).
+            states: list of gates, from `initial_states` or the last step.
+            stream: as in the call.
+
+        Returns:
+            (u, states): the output (batch, out height, out width, filters) and the next gates.
+        """
+        if not self.built:
+            self.build((None, None, *ops.convert_to_tensor(frame).shape[1:]))
+        outputs, state_after = self.run(ops.convert_to_tensor(frame)[None], stream, states)
+        return outputs[0], state_after(-1)
+
+    def initial_states(self, batch_size, height, width):
+        """List with the gate of every layer before the first frame of the given size."""
+        gates = (layer.cell.initial_gate for layer in self.scs_layers)
+        return [
+            ops.full(shape, gate, dtype=self.compute_dtype)
+            for shape, gate in zip(self._state_shapes(batch_size, height, width), gates)
+        ]
+
+    def compute_output_spec(self, frames, stream="main", initial_states=None, training=None, return_states=False):
+        if not self.built:
+            self.build(frames.shape)
+        batch, time, *frame = check_sequence(frames.shape, "SCSNetwork", self.channels)[:-1]
+        states = [keras.KerasTensor(gate, dtype=self.compute_dtype) for gate in self._state_shapes(batch, *frame)]
+        last = self._pooled(states[-1].shape[1:3], self.blocks[-1][2])
+        outputs = keras.KerasTensor((batch, time, *last, states[-1].shape[-1]), dtype=self.compute_dtype)
+        return (outputs, states) if return_states else outputs
+
+    def _state_shapes(self, batch, height, width):
+        shapes, frame = [], (height, width)
+        for block, _, pool in self.blocks:
+            for layer in block:
+                frame = layer.cell.output_frame(frame)
+                shapes.append((batch, *frame, layer.cell.filters))
+            frame = self._pooled(frame, pool)
+        return shapes
+
+    def get_config(self):
+        layer = self.scs_layers[0].get_config()
+        arguments = {name: layer[name] for name in self.layer_arguments}
+        return {**super().get_config(), "structure": [asdict(stage) for stage in self.stages], **arguments}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if "switch" in config:
+            config["switch"] = keras.saving.deserialize_keras_object(config["switch"])
+        return cls(config.pop("structure"), **config)
+
+
+class Shortcut(keras.Layer):
+    """Residual line of a block: the identity, or where the shape changes a 1x1 convolution, normalisation, ReLU."""
+
+    def __init__(self, filters, strides, normalization, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.strides, self.normalization = filters, strides, normalization
+        self.convolution = None
+
+    def build(self, shape):
+        """shape: (batch, time, height, width, channels) of the block's input."""
+        if shape[-1] != self.filters or self.strides != 1:
+            self.convolution = keras.layers.Conv2D(
+                self.filters, 1, self.strides, padding="same",
+                kernel_initializer="glorot_normal", dtype=self.dtype_policy,
+            )  # fmt: skip
+            self.convolution.build((None, *shape[2:]))
+            if self.normalization:
+                streams = ("main", "spatial", "temporal")
+                self.norm = BranchNormalization(self.normalization, streams, dtype=self.dtype_policy)
+                self.norm.build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, frames, stream, training=False):
+        if self.convolution is None:
+            return frames
+        line = self.convolution(frames)
+        if self.normalization:
+            line = self.norm(line, stream=stream, training=training)
+        return ops.relu(line)

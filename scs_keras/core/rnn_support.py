@@ -1,0 +1,109 @@
+"""Makes `keras.layers.RNN` treat an SCSCell's states as images. Needed by Keras 3.10 to 3.15.
+
+Keras's RNN takes every state to be a vector: it infers the output shape (batch, F) for functional
+models, resets states to zero whatever the cell's initial state is, and builds stacked cells on
+vector shapes. It also has no hook before the loop over time, where the switch must be drawn (random
+draws inside a compiled loop are repeated or fail) and where the frame size becomes known.
+
+Four methods are wrapped once, when the first SCSCell is made; any other cell reaches Keras's own code.
+tests/test_rnn_support.py fails as soon as Keras does one of these by itself.
+"""
+
+import functools
+
+import keras
+from keras import ops, tree
+from keras.layers import RNN, StackedRNNCells
+
+from scs_keras.core.arguments import as_gate, check_sequence
+
+
+def scs_cells(cell):
+    """The SCSCells in a cell or in stacked cells; empty unless all of them are."""
+    from scs_keras.core.cell import SCSCell
+
+    cells = list(cell.cells) if isinstance(cell, StackedRNNCells) else [cell]
+    return cells if cells and all(isinstance(each, SCSCell) for each in cells) else []
+
+
+def output_shapes(cells, shape):
+    """Shape of each cell's output for one frame of the given shape."""
+    shapes = []
+    for cell in cells:
+        shape, _ = cell.compute_output_shape(shape)
+        shapes.append(shape)
+    return shapes
+
+
+def rnn_compute_output_shape(self, cells, sequences_shape, initial_state_shape=None):
+    batch, length, *frame = check_sequence(sequences_shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
+    states = output_shapes(cells, (batch, *frame))
+    output = (batch, length, *states[-1][1:]) if self.return_sequences else states[-1]
+    return (output, *states) if self.return_state else output
+
+
+def rnn_reset_state(self, cells):
+    if self.states is not None:
+        for state, cell in zip(tree.flatten(self.states), cells):
+            state.assign(ops.full(state.shape, cell.initial_gate, dtype=state.dtype))
+
+
+def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
+    from scs_keras.core.switch import active_switch
+
+    check_sequence(sequences.shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
+    gates, states = tree.flatten(initial_state), []
+    if len(gates) != len(cells):
+        raise ValueError(
+            "RNN needs one initial state for each SCSCell. "
+            f"Received: {len(gates)} states for {len(cells)} cells. Leave out `initial_state` to start from "
+            "`initial_gate`, or give all that an earlier call returned."
+        )
+    batch, *frame = ops.shape(sequences)[:1] + ops.shape(sequences)[2:-1]
+    static = sequences.shape[2:-1]
+    if self.stateful and any(None in cell.frame_size for cell in cells):
+        raise ValueError(
+            "`stateful=True` needs a known frame size. Received: a layer built for frames of size "
+            f"{cells[0].frame_size}. Use keras.Input(batch_shape=(...)) with numbers for all axes but time."
+        )
+    for cell, state in zip(cells, gates):
+        frame, static = cell.output_frame(frame), cell.output_frame(static)
+        state = as_gate(state, (batch, *frame, cell.filters))
+        if None in state.shape and keras.backend.backend() == "tensorflow":
+            state.set_shape((None, *static, cell.filters))
+        states.append(state)
+        switch = active_switch(cell.switch, training) if cell.stream == "main" else None
+        cell.draw = switch.draw() if switch is not None else None
+    try:
+        return RNN.inner_loop.__wrapped__(
+            self, sequences, tree.pack_sequence_as(initial_state, states), mask, training=training
+        )
+    finally:
+        for cell in cells:
+            cell.draw = None
+
+
+def stacked_build(self, cells, input_shape):
+    for cell, shape in zip(cells, [tuple(input_shape), *output_shapes(cells, tuple(input_shape))]):
+        if not cell.built:
+            cell.build(shape)
+
+
+def _for_scs_cells(cls, name, ours):
+    keras_own = getattr(cls, name)
+
+    @functools.wraps(keras_own)  # keeps the argument names that Keras looks at
+    def method(self, *args, **kwargs):
+        cells = scs_cells(self if isinstance(self, StackedRNNCells) else self.cell)
+        return ours(self, cells, *args, **kwargs) if cells else keras_own(self, *args, **kwargs)
+
+    setattr(cls, name, method)
+
+
+@functools.cache
+def install():
+    """Wraps the four methods, once."""
+    _for_scs_cells(RNN, "compute_output_shape", rnn_compute_output_shape)
+    _for_scs_cells(RNN, "reset_state", rnn_reset_state)
+    _for_scs_cells(RNN, "inner_loop", rnn_inner_loop)
+    _for_scs_cells(StackedRNNCells, "build", stacked_build)

@@ -1,0 +1,151 @@
+"""Encoder and decoder of semi-coupled layers: observed images in, future images out, one after the other."""
+
+import keras
+from keras import ops
+
+from scs_keras.core.layer import swap_time_and_batch
+from scs_keras.core.model import SCSModel
+from scs_keras.zoo.output_length import OutputLength
+
+# For networks without normalisation, which over a whole image would tie a shower to how much it rains elsewhere:
+# initial gains that carry signal and memory. relu(s) * sigmoid(c) keeps about 1/8 of the variance of s; a sigmoid's
+# slope is at most 1/4, so gates forget within a step or two unless the recurrent kernel makes up for it.
+GAINS = dict(
+    spatial_initializer=keras.initializers.VarianceScaling(8.0, "fan_avg", "truncated_normal"),
+    recurrent_initializer=keras.initializers.VarianceScaling(64.0, "fan_avg", "truncated_normal"),
+)
+
+
+def fold(images, size):
+    """Space to depth: (..., height, width, c) to (..., height / size, width / size, size^2 * c), edges repeated."""
+    *lead, height, width, channels = ops.shape(images)
+    pad = [[0, 0]] * len(lead) + [[0, -height % size], [0, -width % size], [0, 0]]
+    images = ops.pad(images, pad, mode="symmetric") if any(sum(pad, [])) else images
+    rows, columns = -(-height // size), -(-width // size)
+    images = ops.reshape(images, (-1, rows, size, columns, size, channels))
+    images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(images, (*lead, rows, columns, size * size * channels))
+
+
+def unfold(features, size, height, width):
+    """Depth to space, the inverse of `fold`, cropped to height x width: (batch, rows, columns, size^2 * c)."""
+    _, rows, columns, channels = ops.shape(features)
+    channels //= size * size
+    images = ops.reshape(features, (-1, rows, columns, size, size, channels))
+    images = ops.reshape(ops.transpose(images, (0, 1, 3, 2, 4, 5)), (-1, rows * size, columns * size, channels))
+    return images[:, :height, :width]
+
+
+def with_channels(images, channels):
+    """Images (..., c) with that number of channels: the first of theirs, and zeros for those they lack."""
+    missing = channels - images.shape[-1]
+    if missing <= 0:
+        return images[..., :channels]
+    return ops.pad(images, [[0, 0]] * (len(images.shape) - 1) + [[0, missing]])
+
+
+def feed_back(image, prediction):
+    """The next input after `image`, from a prediction of any number of channels.
+
+    The prediction's channels stand for the first of the input's. What it lacks is kept from `image`, the
+    last input; what it has beyond them is not seen.
+    """
+    channels, predicted = image.shape[-1], ops.cast(prediction, image.dtype)
+    if predicted.shape[-1] >= channels:
+        return predicted[..., :channels]
+    return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
+
+
+class EncoderDecoder(OutputLength, SCSModel):
+    """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
+
+    Each image goes in again. Both networks work on images folded into `patch` x `patch` blocks, as Shi et
+    al. do. Each image is the last one plus what a 3x3 convolution makes of the decoder's features and its
+    input; it starts at zero, so that the untrained model forecasts persistence. T1 forecasts the images too,
+    T2 a temporal goal whose first channels are the change of the image, which moves it on.
+
+    A subclass sets `output_length` and says in `forward` what the networks see.
+
+    Args:
+        encoder, decoder: two networks of the same structure (`SCSNetwork`, or a layer with its `run`).
+        patch: side of the blocks.
+        channels: of a future image.
+        temporal_channels: of the temporal goal; None: T1 and T2 are not trained.
+        temporal_goal: function `goal(x, y)` of observed and future images.
+        extra_channels: what the decoder sees beside the image, see `decode`.
+    """
+
+    def __init__(
+        self, encoder, decoder, patch=4, channels=1, temporal_channels=None, temporal_goal=None, extra_channels=0,
+        **kwargs,
+    ):  # fmt: skip
+        dtype = dict(dtype=encoder.dtype_policy)
+
+        def image_head(channels, name):  # sees the decoder's features and its input image
+            return keras.layers.Conv2D(
+                patch * patch * channels, 3, padding="same", name=name,
+                kernel_initializer="zeros" if name == "head" else "glorot_uniform", **dtype,
+            )  # fmt: skip
+
+        super().__init__(
+            encoder,
+            image_head(channels, "head"),
+            temporal_head=image_head(temporal_channels, "temporal_head") if temporal_channels else None,
+            temporal_goal=temporal_goal if temporal_channels else None,
+            **kwargs,
+        )
+        self.decoder = decoder
+        self.patch = patch
+        self.image_channels = channels
+        self.extra_channels = extra_channels
+
+    def build(self, input_shape):
+        batch, _, height, width, channels = input_shape
+        rows, columns = (size and -(-size // self.patch) for size in (height, width))
+        folded = (batch, None, rows, columns, channels * self.patch**2)
+        decoded = (*folded[:-1], (channels + self.extra_channels) * self.patch**2)
+        for network, shape in ((self.network, folded), (self.decoder, decoded)):
+            if not network.built:  # as it is after loading
+                network.build(shape)
+        features = self.decoder(keras.KerasTensor(decoded)).shape
+        for head in (self.head, *self.sub_heads.values()):
+            if head is not None:
+                head.build((batch, *features[2:4], features[-1] + decoded[-1]))
+        self.built = True
+
+    def encode(self, observed, stream="main", states=None, training=False):
+        """The encoder's states after the observed images (batch, time, height, width, channels)."""
+        folded = swap_time_and_batch(fold(observed, self.patch))
+        _, state_after = self.network.run(folded, stream, states, training=bool(training))
+        return state_after(-1)
+
+    def decode(self, image, states, stream="main", training=False, extra=None):
+        """The future images after `image`, (batch, output_length, height, width, channels).
+
+        `extra`, if given, is (batch, height, width, extra_channels): more channels of every input of the decoder.
+        """
+        height, width = ops.shape(image)[1:3]
+        outputs = []
+        for _ in range(self.output_length):
+            seen = image if extra is None else ops.concatenate([image, extra], axis=-1)
+            folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
+            features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
+            states = state_after(-1)
+            head = self.sub_heads.get(stream) or self.head
+            output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
+            output = unfold(ops.cast(output, "float32"), self.patch, height, width)
+            predicted = with_channels(image, self.image_channels) + output[..., : self.image_channels]
+            image = feed_back(image, predicted)
+            outputs.append(output if stream == "temporal" else predicted)
+        return ops.stack(outputs, axis=1)
+
+    def initial_states(self, batch_size, height, width):
+        """The encoder's gates before the first image."""
+        rows, columns = -(-height // self.patch), -(-width // self.patch)
+        return self.network.initial_states(batch_size, rows, columns)
+
+    def step(self, frame, states):
+        """One more observed image (batch, height, width, channels): (the forecast from here, the next states)."""
+        frame = ops.cast(frame, "float32")
+        states = self.encode(frame[:, None], states=states)
+        return self.decode(frame, states), states

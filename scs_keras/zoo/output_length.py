@@ -1,0 +1,23 @@
+"""Models whose number of predicted frames is no matter of their weights."""
+
+from scs_keras.core.arguments import check_counts
+
+
+class OutputLength:
+    """For a Keras model: `output_length`, the number of frames that it predicts. May be changed at any time:
+    `model.output_length = 20`.
+
+    Raises:
+        ValueError: if it is no whole number of at least 1.
+    """
+
+    @property
+    def output_length(self):
+        return self._output_length
+
+    @output_length.setter
+    def output_length(self, value):
+        check_counts(output_length=value)
+        self._output_length = int(value)
+        # What Keras has compiled for `fit`, `evaluate` and `predict` has the old number in it.
+        self.train_function = self.test_function = self.predict_function = None
