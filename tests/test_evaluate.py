@@ -17,7 +17,7 @@ from scs_keras.training.evaluate import (
     score_model,
     write_json,
 )
-from scs_keras.zoo.precipitation.units import rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 
 
 def event(name="a", time=9, size=(12, 10), scale=6.0, seed=0):

@@ -12,7 +12,7 @@ from scs_keras import zoo
 from scs_keras.training import flops
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build
-from scs_keras.zoo.video_prediction.presets import compiled
+from scs_keras.zoo.video_prediction.builder import compiled
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counted in TensorFlow's graph")
 TINY = dict(hid_S=4, hid_T=8, N_S=2, N_T=2, mlp_ratio=1.0)

@@ -7,11 +7,11 @@ from keras import ops
 
 from scs_keras import ASTSGD, SCSNetwork
 from scs_keras.core.goals import advect, frame_difference
+from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.encoder_decoder import fold, unfold
-from scs_keras.zoo.precipitation.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.precipitation.losses import ForecastLoss
 from scs_keras.zoo.precipitation.model import PrecipitationForecaster, difference_and_flow
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 
 def frames(time=5, height=24, width=20, batch=2, seed=0):

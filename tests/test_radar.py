@@ -21,7 +21,7 @@ from scs_keras.training.data.radar import (
 )
 from scs_keras.training.data.radar_crops import resize
 from scs_keras.zoo.precipitation.sample import SAMPLE
-from scs_keras.zoo.precipitation.units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
+from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="makes a tf.data.Dataset")
 

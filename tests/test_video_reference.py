@@ -13,7 +13,7 @@ from scs_keras import zoo
 from scs_keras.training import convert as convert_module
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build, load_reference
-from scs_keras.zoo.video_prediction.presets import compiled
+from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
 TINY = dict(hid_S=4, hid_T=8, N_S=2, N_T=2, mlp_ratio=1.0)

@@ -6,8 +6,9 @@ from keras import ops
 
 from scs_keras import zoo
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.presets import PRESETS, compiled
+from scs_keras.zoo.video_prediction.presets import PRESETS
 
 
 @keras.saving.register_keras_serializable("scs_keras_tests")

@@ -4,8 +4,6 @@ import difflib
 from collections.abc import Iterable
 from numbers import Integral, Real
 
-from keras import ops
-
 
 def is_integer(value):
     """Whether `value` is an integer of Python or NumPy."""
@@ -110,5 +108,7 @@ def as_gate(gate, shape):
             f"{wanted}. Received: a state of shape={found}. Leave the initial state out to start from "
             "`initial_gate`, or take the one that an earlier call returned."
         )
+    from keras import ops  # here, so that the zoo's records and the command line can use the rest without Keras
+
     repeated = any(have == 1 and want != 1 for have, want in zip(found, wanted))
     return ops.broadcast_to(gate, shape) if repeated else gate

@@ -39,7 +39,7 @@ def plain(*filters):
 
 VARIANTS = {
     # Tab. 1: the stand-alone network of action recognition and steering, shaped like ResNet-18.
-    "action_17": (
+    "resnet_17": (
         Stage(64, kernel_size=7, strides=2, pool=3),
         Stage(64, layers=4, shortcut_every=2),
         Stage(128, layers=4, strides=2, shortcut_every=2),
@@ -47,11 +47,12 @@ VARIANTS = {
         Stage(512, layers=4, strides=2, shortcut_every=2),
     ),
     # Tab. 4: outline annotation.
-    "outline_2": plain(64, 8),
-    "outline_5": plain(128, 128, 64, 32, 8),
-    "outline_10": plain(*[128] * 5, *[64] * 3, 32, 8),
-    "outline_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
+    "plain_2": plain(64, 8),
+    "plain_5": plain(128, 128, 64, 32, 8),
+    "plain_10": plain(*[128] * 5, *[64] * 3, 32, 8),
+    "plain_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
 }
+_EARLIER_NAMES = {"action_17": "resnet_17", **{f"outline_{count}": f"plain_{count}" for count in (2, 5, 10, 15)}}
 
 
 def as_stages(structure):
@@ -61,6 +62,7 @@ def as_stages(structure):
         ValueError: if it is none of these.
     """
     if isinstance(structure, str):
+        structure = _EARLIER_NAMES.get(structure, structure)
         if structure not in VARIANTS:
             raise ValueError(
                 f"Unknown network variant. Allowed: {', '.join(VARIANTS)}, a list of filters such as "

@@ -1,4 +1,4 @@
-"""Makes the weights of a finished training those of its preset: weights, record, golden output and card."""
+"""Makes the weights of a finished training those of its preset: weights, record and card."""
 
 import json
 import os
@@ -39,11 +39,9 @@ def publish(training, data):
     preset = zoo.get_preset(settings["preset"])
     model = zoo.load(preset.name, weights=str(training / WEIGHTS))
     task = task_of(preset.name)
-    metrics, frames = task.published_scores(model, data, settings), task.golden_frames(data, settings)
+    metrics = task.published_scores(model, data, settings)
     with written_beside(preset.weights_path) as beside, without_optimizer(model):
         model.save_weights(beside)
-    with written_beside(preset.golden_path) as beside:
-        np.savez_compressed(beside, input=frames, output=np.asarray(model.predict(frames, verbose=0)))
     record = dict(
         sha256=file_sha256(preset.weights_path),
         bytes=os.path.getsize(preset.weights_path),

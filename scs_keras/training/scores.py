@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scs_keras.zoo.precipitation.units import PAPER_THRESHOLD, rain_to_scaled
+from scs_keras.zoo.radar_units import PAPER_THRESHOLD, rain_to_scaled
 
 THRESHOLDS = {str(mm_h): float(rain_to_scaled(mm_h)) for mm_h in (0.5, 2, 5, 10)} | {"paper": PAPER_THRESHOLD}
 """Suffix of csi_, far_ and pod_ (numbers are mm/h): threshold on the scaled image. Events are values at or above it."""

@@ -5,15 +5,8 @@ from keras import ops
 
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.model import SCSModel
+from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
-
-# For networks without normalisation, which over a whole image would tie a shower to how much it rains elsewhere:
-# initial gains that carry signal and memory. relu(s) * sigmoid(c) keeps about 1/8 of the variance of s; a sigmoid's
-# slope is at most 1/4, so gates forget within a step or two unless the recurrent kernel makes up for it.
-GAINS = dict(
-    spatial_initializer=keras.initializers.VarianceScaling(8.0, "fan_avg", "truncated_normal"),
-    recurrent_initializer=keras.initializers.VarianceScaling(64.0, "fan_avg", "truncated_normal"),
-)
 
 
 def fold(images, size):
@@ -56,7 +49,7 @@ def feed_back(image, prediction):
     return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
 
 
-class EncoderDecoder(OutputLength, SCSModel):
+class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
 
     Each image goes in again. Both networks work on images folded into `patch` x `patch` blocks, as Shi et

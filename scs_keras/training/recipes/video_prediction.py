@@ -20,7 +20,7 @@ from scs_keras.training.data.video_datasets import dataset_of, read_videos
 from scs_keras.training.model_arguments import arguments_of
 from scs_keras.training.one_cycle import OneCycleAdam
 from scs_keras.training.video_validation import RandomState, Validation
-from scs_keras.zoo.video_prediction.build import NAMES, hyperparameters_of
+from scs_keras.zoo.video_prediction.builder import NAMES, hyperparameters_of
 
 SCHEDULES = ("onecycle", "cosine")
 SMALLEST_RATE, WARMUP_RATE = 1e-6, 1e-5  # of the published cosine schedule

@@ -6,7 +6,7 @@ from keras import ops
 
 from scs_keras.core.goals import displacements, frame_difference, mean_flow, optical_flow, warp
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
 
@@ -161,7 +161,7 @@ class PrecipitationForecaster(EncoderDecoder):
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         config = dict(encoder=serialize(self.network), decoder=serialize(self.decoder), name=self.name)
-        return {**self.config, **config, "output_length": self.output_length}
+        return {**self.config, **config, "output_length": self.output_length, **self.preset_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -5,16 +5,20 @@ papers and the benchmark does not have (LMC, Conv-TT-LSTM, MCnet, SAVP, STMFA Ne
 and Table 6's "Conv Baseline", which has no public definition.
 """
 
-import difflib
 import inspect
+from typing import Any
 
+import keras
+
+from scs_keras.core.arguments import check_known
+from scs_keras.core.switch import ASTSGD
 from scs_keras.zoo.video_prediction.convlstm import ConvLSTM
 from scs_keras.zoo.video_prediction.crevnet import CrevNet
 from scs_keras.zoo.video_prediction.e3dlstm import E3DLSTM
 from scs_keras.zoo.video_prediction.mau import MAU
 from scs_keras.zoo.video_prediction.mim import MIM
 from scs_keras.zoo.video_prediction.phydnet import PhyDNet
-from scs_keras.zoo.video_prediction.predictor import default_dtype
+from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.predrnn import PredRNN, PredRNNpp, PredRNNv2
 from scs_keras.zoo.video_prediction.scs import SCSVideo
 from scs_keras.zoo.video_prediction.simvp import SimVP
@@ -51,7 +55,13 @@ _NOT_OF_THE_MODEL = {
 }  # fmt: skip
 
 
-def build(name, input_shape, output_length=None, dtype=None, **hyperparameters):
+def build(
+    name: str,
+    input_shape: tuple[int, ...],
+    output_length: int | None = None,
+    dtype: Any = None,
+    **hyperparameters: Any,
+) -> VideoPredictor:
     """A model of the family with its weights made, at random initial values.
 
     Args:
@@ -68,20 +78,41 @@ def build(name, input_shape, output_length=None, dtype=None, **hyperparameters):
     Raises:
         ValueError: if the name or a hyperparameter is unknown, or a value is not allowed.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.0)
-        raise ValueError(f"There is no video model {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(NAMES)}.")
+    check_known("video model", name, NAMES)
     model_class, variant = NAMES[name]
     output_length = hyperparameters.get("aft_seq_length") if output_length is None else output_length
     hyperparameters = _without_redundant(hyperparameters, tuple(input_shape), output_length)
     if "model_type" in variant and "model_type" in hyperparameters:
         _agree("model_type", hyperparameters.pop("model_type"), variant["model_type"], f"the name {name!r}")
-    _check_names(name, model_class, hyperparameters)
+    for key in hyperparameters:
+        check_known(f"hyperparameter of {name!r}", key, hyperparameters_of(model_class))
     with default_dtype(dtype):
         model = model_class(input_shape, output_length, name=name, **{**variant, **hyperparameters})
         if not model.built:
             model.build((None, *model.frames_shape))
     return model
+
+
+def compiled(
+    name: str, input_shape: tuple[int, ...], output_length: int, learning_rate: float, **hyperparameters: Any
+) -> VideoPredictor:
+    """`build(name, ...)`, compiled with the benchmark's optimiser and loss; SCS with sub-goals also with a switch.
+
+    Args:
+        learning_rate: of Adam; the peak of the benchmark's schedule.
+    """
+    model = build(name, input_shape, output_length, **hyperparameters)
+    goals = {}
+    if hyperparameters.get("sub_goals"):
+        goals = dict(spatial_loss="mse", temporal_loss="mse", switch=ASTSGD())
+    model.compile(keras.optimizers.Adam(learning_rate, epsilon=1e-8), loss=model.benchmark_loss(), **goals)
+    return model
+
+
+def argument_names(name: str, **_: Any) -> list[str]:
+    """What `compiled` takes for the model of that short name, without what a reference's configuration adds."""
+    model_class, _ = NAMES[name]
+    return ["input_shape", "output_length", "learning_rate", "dtype", *hyperparameters_of(model_class)]
 
 
 def hyperparameters_of(model_class):
@@ -107,14 +138,3 @@ def _agree(key, received, expected, source):
         raise ValueError(
             f"`{key}` does not agree with {source}, which make it {expected!r}. Received: {key}={received!r}."
         )
-
-
-def _check_names(name, model_class, hyperparameters):
-    allowed = hyperparameters_of(model_class)
-    for key in hyperparameters:
-        if key not in allowed:
-            spelt = {each.lower(): each for each in allowed}
-            near = spelt[difflib.get_close_matches(key.lower(), spelt, n=1, cutoff=0.0)[0]]
-            raise ValueError(
-                f"{name!r} has no hyperparameter {key!r}. Did you mean {near!r}? Allowed: {', '.join(allowed)}."
-            )
