@@ -56,13 +56,11 @@ def test_the_decoder_starts_from_the_encoders_states_and_feeds_its_images_back(n
     model, x = forecaster(network), frames()
     states = model.network.initial_states(2, 12, 10)
     for t in range(5):
-        _, state_after = model.network.run(fold(x[:, t], 2)[None], "main", states)
-        states = state_after(-1)
+        _, states = model.network.run(fold(x[:, t], 2)[None], "main", states)
     image, expected = ops.convert_to_tensor(x[:, -1]), []
     for _ in range(3):
         folded = fold(image, 2)
-        features, state_after = model.decoder.run(folded[None], "main", states)
-        states = state_after(-1)
+        features, states = model.decoder.run(folded[None], "main", states)
         image = image + unfold(model.head(ops.concatenate([features[0], folded], -1)), 2, 24, 20)
         expected.append(image)
     np.testing.assert_allclose(model(x), np.clip(np.stack(expected, 1), 0, 1), atol=1e-6)

@@ -62,7 +62,7 @@ class SCSModel(BackendStep, keras.Model):
         if not callable(getattr(network, "run", None)):
             raise ValueError(
                 "`network` must be an SCSNetwork, or a layer with its call signature and its "
-                "`run(frames, stream, states, training)`. "
+                "`run(sequence, stream, states, training, states_at)`. "
                 f"Received: {network!r}. For example: SCSModel(SCSNetwork([64, 32]), head)."
             )
         self.network = network
@@ -99,21 +99,21 @@ class SCSModel(BackendStep, keras.Model):
 
     def call(self, x, stream="main", initial_states=None, training=None, return_states=False, state_index=-1):
         with switch_scope(self.switch):
-            outputs, state_after = self.forward(x, check_stream(stream), initial_states, training)
+            outputs, states = self.forward(x, check_stream(stream), initial_states, training, state_index)
         if self.average:
             outputs = ops.mean(outputs, axis=1)
-        return (outputs, state_after(state_index)) if return_states else outputs
+        return (outputs, states) if return_states else outputs
 
-    def forward(self, x, stream, states, training):
-        """Outputs for every frame, and a function from a step's index to the gates after it."""
+    def forward(self, x, stream, states, training, states_at=-1):
+        """(outputs, states): the outputs for every frame, and the gates after step `states_at`."""
         if self.backbone is not None:
             batch, time, *frame = ops.shape(x)
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
         check_sequence(x.shape, type(self.network).__name__)
-        features, state_after = self.network.run(swap_time_and_batch(x), stream, states, training=bool(training))
+        features, states = self.network.run(swap_time_and_batch(x), stream, states, bool(training), states_at)
         head = self.sub_heads.get(stream) or self.head
-        return head(swap_time_and_batch(features)), state_after
+        return head(swap_time_and_batch(features)), states
 
     # Training -----------------------------------------------------------------------------------
 
@@ -252,7 +252,8 @@ class SCSModel(BackendStep, keras.Model):
         new = slice(clip.start + clip.new, clip.stop)
         for name in ("main", *self.sub_losses):
             with switch_scope(self.switch):
-                outputs, state_after = self.forward(frames, name, states.get(name), training=True)
+                carry = -1 if clip.carry is None else clip.carry
+                outputs, after = self.forward(frames, name, states.get(name), training=True, states_at=carry)
             main = outputs if main is None else main
             target, weight, predicted = targets[name], sample_weight, outputs[:, clip.new :]
             if self.average:
@@ -263,7 +264,7 @@ class SCSModel(BackendStep, keras.Model):
             loss = self.goal_loss(name, target, predicted, weight)
             losses[name] = loss * clip.share
             if clip.carry is not None:
-                carried[name] = [ops.stop_gradient(gate) for gate in state_after(clip.carry)]
+                carried[name] = [ops.stop_gradient(gate) for gate in after]
         if earlier is not None:
             losses["overlap"] = self.long_sequence.overlap_loss(earlier, main, clip.new) / self.replicas
         return losses, carried, main

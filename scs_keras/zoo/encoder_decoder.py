@@ -109,8 +109,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     def encode(self, observed, stream="main", states=None, training=False):
         """The encoder's states after the observed images (batch, time, height, width, channels)."""
         folded = swap_time_and_batch(fold(observed, self.patch))
-        _, state_after = self.network.run(folded, stream, states, training=bool(training))
-        return state_after(-1)
+        return self.network.run(folded, stream, states, training=bool(training))[1]
 
     def decode(self, image, states, stream="main", training=False, extra=None):
         """The future images after `image`, (batch, output_length, height, width, channels).
@@ -122,8 +121,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
         for _ in range(self.output_length):
             seen = image if extra is None else ops.concatenate([image, extra], axis=-1)
             folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
-            features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
-            states = state_after(-1)
+            features, states = self.decoder.run(folded, stream, states, training=bool(training))
             head = self.sub_heads.get(stream) or self.head
             output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
             output = unfold(ops.cast(output, "float32"), self.patch, height, width)

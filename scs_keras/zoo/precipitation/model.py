@@ -107,7 +107,7 @@ class PrecipitationForecaster(EncoderDecoder):
         self.predicted_shape = None
         self.calibration = Calibration(name="calibration")
 
-    def forward(self, x, stream, states, training):
+    def forward(self, x, stream, states, training, states_at=-1):
         if states is not None:
             raise ValueError("A forecaster starts from its observed images. Received: initial_states.")
         if len(x.shape) != 5 or x.shape[1] < (2 if self.advection else 1):
@@ -131,7 +131,7 @@ class PrecipitationForecaster(EncoderDecoder):
             images = move(images, past[:, : self.output_length])
         if stream != "temporal" and not training:
             images = self.calibration(images)
-        return images, lambda index: None
+        return images, None
 
     def predict(self, x, *args, **kwargs):
         """As Keras's, for images of another size at each call: Keras would compile for any size at the second
