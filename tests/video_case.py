@@ -4,11 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras import zoo
+from scs_keras.zoo import video_prediction
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.presets import PRESETS
 
 
 @keras.saving.register_keras_serializable("scs_keras_tests")
@@ -36,7 +35,7 @@ class Extrapolation(VideoPredictor):
 
 
 def extrapolation(name, input_shape, output_length, learning_rate, **arguments):
-    """A compiled `Extrapolation`, to be the `build` of a preset."""
+    """A compiled `Extrapolation`, to be the builder of a preset."""
     model = Extrapolation(input_shape, output_length, **arguments)
     model.compile(keras.optimizers.Adam(learning_rate), loss="mse")
     return model
@@ -58,23 +57,25 @@ def eager(**arguments):
 
 def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16, 16, 1), future=3, **arguments):
     """A preset of the zoo for the time of a test."""
-    any_of_the_task = PRESETS[0]
+    presets = video_prediction.PRESETS
     preset = Preset(
         name=name,
         task="video_prediction",
         summary="tiny",
         paper_row="none",
-        build=extrapolation if model == "extrapolation" else eager,
+        builder=f"{__name__}:{'extrapolation' if model == 'extrapolation' else 'eager'}",
         arguments=dict(name=model, input_shape=observed, output_length=future, **(TINY[model] | arguments)),
         input_shape=observed,
         output_shape=(future, *observed[1:]),
-        values=any_of_the_task.values,
-        preprocess=any_of_the_task.preprocess,
-        postprocess=any_of_the_task.postprocess,
+        values=presets[0].values,
+        preprocess=presets[0].preprocess,
+        postprocess=presets[0].postprocess,
         recipe="video_prediction",
+        dataset="folder",
+        example=presets[0].example,
         folder=folder,
     )
-    monkeypatch.setitem(zoo._PRESETS, name, preset)
+    monkeypatch.setattr(video_prediction, "PRESETS", (*presets, preset))
     return preset
 
 
