@@ -175,6 +175,7 @@ def test_wheel_holds_the_rooms_as_real_files(wheel):
     assert [name for name in FILES if not sizes.get(name)] == ["scs_keras/py.typed"]  # the one empty file
     assert "scs_keras/py.typed" in sizes
     assert not any(name.startswith((*(f"{room}/" for room in ROOMS), "tests/")) for name in sizes)
+    assert not any("golden" in name for name in sizes)  # outputs to compare with are test data
 
 
 def test_wheel_holds_every_module(wheel):

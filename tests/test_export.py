@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scs_keras import zoo
 from scs_keras.serving import export
+from tests.presets import add_preset
 
 CLIENT = """
 import sys
@@ -46,7 +48,7 @@ def test_a_process_without_keras_gives_the_same_numbers(tmp_path):
 def test_video_models_are_served_whole(tmp_path, monkeypatch):
     preset = zoo.get_preset("tau_video_small_radar")
     arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
-    monkeypatch.setitem(zoo._PRESETS, "tiny", preset.with_arguments(**arguments))
+    add_preset(monkeypatch, replace(preset.with_arguments(**arguments), name="tiny"))
     model = zoo.load("tiny", weights=None)
     model.optimizer = None
     model.save_weights(tmp_path / "tiny.weights.h5")
