@@ -3,8 +3,11 @@
 import difflib
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
 from keras import ops
+
+Tensor = Any  # of the backend, of NumPy or a keras.KerasTensor: Keras has no common type for them
 
 
 def is_integer(value):

@@ -14,7 +14,7 @@ from scs_keras.zoo.video_prediction import presets as video_prediction
 _TASKS = (precipitation, video_prediction)  # a new task is one folder and one line here
 _PRESETS = {preset.name: preset for task in _TASKS for preset in task.PRESETS}
 
-__all__ = ["Preset", "get_preset", "list_presets", "load"]
+__all__ = ["Preset", "get_preset", "list_presets", "load", "signatures"]
 
 
 def list_presets(task=None):
@@ -35,6 +35,21 @@ def get_preset(name):
         near = difflib.get_close_matches(str(name), _PRESETS, n=1, cutoff=0.0)
         raise ValueError(f"There is no preset {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(_PRESETS)}.")
     return _PRESETS[name]
+
+
+def signatures(model, input_shape=None):
+    """What a model of the zoo answers to when it is served: its own `model.signatures(input_shape)` where it has
+    them, else the one that takes whole inputs. A tuple of `scs_keras.core.signatures.Signature`.
+
+    Args:
+        model: of the zoo, with its `preset`.
+        input_shape: (time, height, width, channels); None takes the preset's.
+    """
+    from scs_keras.core.signatures import whole
+
+    shape = tuple(model.preset.input_shape if input_shape is None else input_shape)
+    own = getattr(model, "signatures", None)
+    return own(shape) if own is not None else (whole(model, shape),)
 
 
 def load(name, weights="preset", **arguments):
