@@ -59,7 +59,7 @@ def test_video_models_are_served_whole(tmp_path, monkeypatch):
 
 def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch):
     (tmp_path / "4").mkdir()
-    monkeypatch.setattr(export, "_write", lambda model, path, *frame: path.mkdir())
+    monkeypatch.setattr(export, "_write", lambda model, signatures, path: path.mkdir())
     monkeypatch.setattr(export, "check", lambda *arguments: {"serving_default": 0.0, "step": 0.0})
     assert export.export_preset("scs_precipitation_small_radar", tmp_path).name == "5"
 
@@ -73,11 +73,12 @@ def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch
 
 
 def test_the_check_sees_another_models_export(tmp_path):
-    model = zoo.load("convlstm_precipitation_small_radar", weights=None)
-    export._write(model, tmp_path / "served", 5, (16, 16, 1))
-    assert max(export.check(model, tmp_path / "served", 5, (16, 16, 1)).values()) <= 1e-5
+    model, trained = (zoo.load("convlstm_precipitation_small_radar", weights=each) for each in (None, "preset"))
+    signatures = zoo.signatures(model, (5, 16, 16, 1))
+    export._write(model, signatures, tmp_path / "served")
+    assert max(export.check(model, signatures, tmp_path / "served").values()) <= 1e-5
     with pytest.raises(ValueError, match="does not give the model's numbers"):
-        export.check(zoo.load("convlstm_precipitation_small_radar"), tmp_path / "served", 5, (16, 16, 1))
+        export.check(trained, zoo.signatures(trained, (5, 16, 16, 1)), tmp_path / "served")
 
 
 def test_size_must_be_positive(tmp_path):

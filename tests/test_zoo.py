@@ -246,13 +246,12 @@ def test_a_loaded_model_knows_its_preset(saved):
 def test_a_loaded_model_predicts_physical_values(saved):
     model, path = saved
     loaded = keras.saving.load_model(path)
-    rain = loaded.preset.postprocess(loaded.preset.make_example())
+    rain = np.random.default_rng(0).uniform(0.0, 20.0, (1, *model.preset.input_shape)).astype("float32")  # mm/h
     forecast = loaded.preset.predict(loaded, rain)
     assert forecast.shape == (1, *model.preset.output_shape)
     expected = model.preset.postprocess(np.asarray(model(model.preset.preprocess(rain))))
     np.testing.assert_allclose(forecast, expected, rtol=1e-4)
-    np.testing.assert_allclose(forecast[:, 0], rain[:, -1], rtol=1e-3, atol=1e-3)  # untrained: persistence, in mm/h
-    assert rain.max() > 1.5
+    np.testing.assert_allclose(forecast[:, 0], rain[:, -1], rtol=1e-3, atol=1e-3)  # untrained: persistence
 
 
 def test_a_preset_that_is_gone_does_not_hinder_loading(saved, monkeypatch):

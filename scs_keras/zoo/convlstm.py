@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from scs_keras.core.layer import swap_time_and_batch
+from scs_keras.core.states import filled
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -53,7 +54,7 @@ class ConvLSTMNetwork(keras.Layer):
     def call(self, frames, stream="main", training=None):
         return swap_time_and_batch(self.run(swap_time_and_batch(frames), stream)[0])
 
-    def run(self, frames, stream="main", states=None, training=False):
+    def run(self, sequence, stream="main", states=None, training=False, states_at=-1):
         """As `SCSNetwork.run`, on a time-major sequence; there is one stream only.
 
         Raises:
@@ -64,10 +65,10 @@ class ConvLSTMNetwork(keras.Layer):
                 f"A ConvLSTM has no sub-goal networks. Allowed: stream='main'. Received: stream={stream!r}. "
                 "Compile the model without spatial_loss and temporal_loss."
             )
-        time, batch, height, width = ops.shape(frames)[:4]
+        time, batch, height, width = ops.shape(sequence)[:4]
         states = self.initial_states(batch, height, width) if states is None else states
-        pairs, outputs = list(zip(states[::2], states[1::2])), []
-        for frame in ops.unstack(frames, time):
+        pairs, outputs, kept = list(zip(states[::2], states[1::2])), [], None
+        for step, frame in enumerate(ops.unstack(sequence, time)):
             u = ops.cast(frame, self.compute_dtype)
             for index, layer in enumerate(self.recurrent_layers):
                 # Not layer.cell(...): Keras holds a ConvLSTM to the frame size it was built for.
@@ -75,12 +76,14 @@ class ConvLSTMNetwork(keras.Layer):
                 if self.norms:
                     u = self.norms[index](u)
             outputs.append(u)
-        final = [state for pair in pairs for state in pair]
-        return ops.stack(outputs), lambda index: final
+            if step == states_at % time:
+                kept = [state for pair in pairs for state in pair]
+        return ops.stack(outputs), kept
 
     def initial_states(self, batch_size, height, width):
+        """Zeros, the states before the first frame of the given size."""
         return [
-            ops.zeros((batch_size, height, width, each), dtype=self.compute_dtype)
+            filled((batch_size, height, width, each), 0.0, self.compute_dtype)
             for each in self.filters
             for _ in range(2)
         ]

@@ -8,7 +8,7 @@ from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 SAMPLE = Path(__file__).parent / "meteonet_SE_20160828a.npz"
-_CENTRE, _SIDE = 128, 64  # pixels: a window with rain
+_CORNER, _SIDE = 96, 64  # pixels
 
 
 def observed(preset: Preset) -> np.ndarray:
@@ -18,8 +18,7 @@ def observed(preset: Preset) -> np.ndarray:
         float32 (1, time, height, width, 1), as many images as the preset observes; of 64 x 64 pixels at most.
     """
     time, *frame, _ = preset.input_shape
-    starts = [_CENTRE - min(size, _SIDE) // 2 for size in frame]
-    rows, columns = (slice(start, start + min(size, _SIDE)) for start, size in zip(starts, frame))
+    rows, columns = (slice(_CORNER, _CORNER + min(size, _SIDE)) for size in frame)
     with np.load(SAMPLE, allow_pickle=False) as arrays:
         rain, valid = arrays["rain"][:time, rows, columns], arrays["valid"][rows, columns]
     rain_mm_h = np.where(valid, rain, 0).astype("float32") / np.float32(100)  # stored in 0.01 mm/h
