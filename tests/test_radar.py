@@ -23,7 +23,6 @@ from scs_keras.training.data.radar_crops import resize
 from scs_keras.zoo.precipitation.sample import SAMPLE
 from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "radar_nowcasting"
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="makes a tf.data.Dataset")
 
 
@@ -128,12 +127,12 @@ def test_split_json_divides_the_folder(tmp_path):
     assert [e.name for e in read_events(tmp_path)] == ["a", "b", "c"]
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the radar data set is not here")
-def test_the_data_set_is_read():
-    validation = {e.name: e for e in read_events(DATA, "val")}
+@pytest.mark.needs_data("radar_nowcasting", "the radar data set")
+def test_the_data_set_is_read(data_folder):
+    validation = {e.name: e for e in read_events(data_folder, "val")}
     assert {"mch_20160711", "bom_melb_20180616"} <= set(validation)
     assert validation["bom_melb_20180616"].step_minutes == 6
-    facts = {Path(e["file"]).stem: e for e in json.loads((DATA / "index.json").read_text())["events"]}
+    facts = {Path(e["file"]).stem: e for e in json.loads((data_folder / "index.json").read_text())["events"]}
     for name, each in validation.items():
         assert each.rain_mm_h.max() == pytest.approx(facts[name]["max_mm_h"], abs=0.06)
         assert each.valid.mean() == pytest.approx(facts[name]["valid_fraction"], abs=6e-4)

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import struct
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -19,12 +18,9 @@ from scs_keras.training.data.video_folder import read_video
 
 Image = pytest.importorskip("PIL.Image")
 
-DIGITS = Path(__file__).parents[2] / "shared" / "data" / "moving_mnist_digits"
-KITTI = Path(__file__).parents[2] / "shared" / "data" / "video_kitti"
-RADAR = Path(__file__).parents[2] / "shared" / "data" / "radar_nowcasting"
-needs_digits = pytest.mark.skipif(not DIGITS.is_dir(), reason="the real digits are not beside the repository")
-needs_kitti = pytest.mark.skipif(not KITTI.is_dir(), reason="the real KITTI frames are not beside the repository")
-needs_radar = pytest.mark.skipif(not RADAR.is_dir(), reason="the real radar events are not beside the repository")
+needs_digits = pytest.mark.needs_data("moving_mnist_digits", "the real digits")
+needs_kitti = pytest.mark.needs_data("video_kitti", "real KITTI frames")
+needs_radar = pytest.mark.needs_data("radar_nowcasting", "the radar data set")
 
 
 def noise(*shape, seed=0):
@@ -247,10 +243,10 @@ def test_moving_mnist_errors(mnist):
 
 
 @needs_digits
-def test_the_real_digits():
+def test_the_real_digits(data_folder):
     sizes = {"train": 50_000, "val": 10_000, "test": 10_000}
     for split, size in sizes.items():
-        videos = read_videos("moving_mnist", DIGITS, split, (20, 64, 64, 1))
+        videos = read_videos("moving_mnist", data_folder, split, (20, 64, 64, 1))
         assert videos.digits.shape == (size, 28, 28)
         assert videos[0].shape == (20, 64, 64, 1) and videos[0].max() <= 1
     mean = np.mean([videos[index].mean() for index in range(200)])
@@ -675,8 +671,8 @@ def test_missing_packages_are_named_with_the_line_to_type(tmp_path, monkeypatch)
 
 
 @needs_kitti
-def test_real_kitti_frames():
-    train, val = (read_videos("folder", KITTI, split, (11, 128, 160, 3)) for split in ("train", "val"))
+def test_real_kitti_frames(data_folder):
+    train, val = (read_videos("folder", data_folder, split, (11, 128, 160, 3)) for split in ("train", "val"))
     assert (len(train), len(val)) == (41, 4)
     assert 0.2 < train[0].mean() < 0.6 and not np.array_equal(train[0], val[0])
 
@@ -716,6 +712,6 @@ def test_radar_as_videos(tmp_path):
 
 
 @needs_radar
-def test_real_radar():
-    videos = read_videos("radar", RADAR, "val", (20, 64, 64, 1))
+def test_real_radar(data_folder):
+    videos = read_videos("radar", data_folder, "val", (20, 64, 64, 1))
     assert len(videos) > 20 and max(videos[index].max() for index in range(len(videos))) > 0.5
