@@ -69,7 +69,7 @@ def test_the_decoder_starts_from_the_encoders_states_and_feeds_its_images_back(n
 @pytest.mark.parametrize("arguments", [{}, {"advection": True}, {"network": "convlstm"}])
 def test_streamed_equals_whole(arguments):
     model, x = forecaster(**arguments), frames()
-    states = model.initial_states(2, 24, 20)
+    states = model.initial_states(x)
     for t in range(5):
         forecast, states = model.step(x[:, t], states)
     np.testing.assert_allclose(forecast, model(x), atol=1e-5)
@@ -122,7 +122,8 @@ def test_saved_and_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
-    assert loaded.main_loss.weight == 0.02 and loaded.main_loss.thresholds == model.main_loss.thresholds
+    assert loaded.objective.main_loss.weight == 0.02
+    assert loaded.objective.main_loss.thresholds == model.objective.main_loss.thresholds
 
 
 def test_forecast_loss_against_numpy():
@@ -159,7 +160,7 @@ def test_output_length_must_be_positive():
 def test_initial_states_are_refused():
     model, x = forecaster(), frames()
     with pytest.raises(ValueError, match="starts from its observed images"):
-        model(x, initial_states=model.initial_states(2, 24, 20))
+        model(x, initial_states=model.initial_states(x))
 
 
 def test_a_convlstm_has_no_sub_goals():

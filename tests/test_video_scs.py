@@ -46,7 +46,7 @@ def test_the_decoder_goes_on_from_the_encoder_and_sees_its_own_frames():
 
 def test_frame_by_frame_as_the_whole():
     network, frames = model(), squares()
-    states = network.initial_states(4, 9, 12)
+    states = network.initial_states(frames)
     for t in range(3):
         predicted, states = network.step(frames[:, t], states)
     np.testing.assert_allclose(predicted, network(frames), atol=1e-5)
@@ -125,5 +125,5 @@ def test_wrong_frames():
 
 def test_initial_states_are_refused():
     network = model()
-    with pytest.raises(ValueError, match="starts from its observed frames"):
-        network(squares(), initial_states=network.initial_states(4, 9, 12))
+    with pytest.raises(ValueError, match="starts from its observed images"):
+        network(squares(), initial_states=network.initial_states(squares()))

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras.zoo import video_prediction
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
+from scs_keras.zoo.video_prediction.presets import PRESETS
+from tests import presets
 
 
 @keras.saving.register_keras_serializable("scs_keras_tests")
@@ -57,26 +58,25 @@ def eager(**arguments):
 
 def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16, 16, 1), future=3, **arguments):
     """A preset of the zoo for the time of a test."""
-    presets = video_prediction.PRESETS
+    any_of_the_task = PRESETS[0]
     preset = Preset(
         name=name,
         task="video_prediction",
         summary="tiny",
         paper_row="none",
-        builder=f"{__name__}:{'extrapolation' if model == 'extrapolation' else 'eager'}",
+        builder=f"tests.video_case:{'extrapolation' if model == 'extrapolation' else 'eager'}",
         arguments=dict(name=model, input_shape=observed, output_length=future, **(TINY[model] | arguments)),
         input_shape=observed,
         output_shape=(future, *observed[1:]),
-        values=presets[0].values,
-        preprocess=presets[0].preprocess,
-        postprocess=presets[0].postprocess,
+        values=any_of_the_task.values,
+        preprocess=any_of_the_task.preprocess,
+        postprocess=any_of_the_task.postprocess,
         recipe="video_prediction",
         dataset="folder",
-        example=presets[0].example,
+        example=any_of_the_task.example,
         folder=folder,
     )
-    monkeypatch.setattr(video_prediction, "PRESETS", (*presets, preset))
-    return preset
+    return presets.add_preset(monkeypatch, preset)
 
 
 def moving_blobs(length=12, size=16, start=0.0, channels=1):

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
+
+Tensor = Any  # of the backend, of NumPy or a keras.KerasTensor: Keras has no common type for them
 
 
 def is_integer(value):

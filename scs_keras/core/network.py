@@ -9,6 +9,7 @@ from scs_keras.core.arguments import check_sequence, is_integer
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
+from scs_keras.core.states import filled
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ class SCSNetwork(keras.Layer):
         """List with the gate of every layer before the first frame of the given size."""
         gates = (layer.cell.initial_gate for layer in self.scs_layers)
         return [
-            ops.full(shape, gate, dtype=self.compute_dtype)
+            filled(shape, gate, self.compute_dtype)
             for shape, gate in zip(self._state_shapes(batch_size, height, width), gates)
         ]
 

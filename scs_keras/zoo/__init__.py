@@ -18,7 +18,9 @@ from scs_keras.zoo.preset import Preset
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Preset", "get_preset", "list_presets", "load", "tasks"]
+    from scs_keras.core.signatures import Signature
+
+__all__ = ["Preset", "get_preset", "list_presets", "load", "signatures", "tasks"]
 
 
 def tasks() -> list[str]:
@@ -48,6 +50,21 @@ def get_preset(name: str) -> Preset:
     presets = _presets()
     check_known("preset", name, presets)
     return presets[name]
+
+
+def signatures(model: "keras.Model", input_shape: tuple[int, ...] | None = None) -> "tuple[Signature, ...]":
+    """What a model of the zoo answers to when it is served: its own `model.signatures(input_shape)` where it has
+    them, else the one that takes whole inputs. A tuple of `scs_keras.core.signatures.Signature`.
+
+    Args:
+        model: of the zoo, with its `preset`.
+        input_shape: (time, height, width, channels); None takes the preset's.
+    """
+    from scs_keras.core.signatures import whole
+
+    shape = tuple(model.preset.input_shape if input_shape is None else input_shape)
+    own = getattr(model, "signatures", None)
+    return own(shape) if own is not None else (whole(model, shape),)
 
 
 def load(name: str, weights: str | Path | None = "preset", **arguments: Any) -> "keras.Model":

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from scs_keras.core.layer import swap_time_and_batch
+from scs_keras.core.states import filled
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -80,8 +81,9 @@ class ConvLSTMNetwork(keras.Layer):
         return ops.stack(outputs), kept
 
     def initial_states(self, batch_size, height, width):
+        """Zeros, the states before the first frame of the given size."""
         return [
-            ops.zeros((batch_size, height, width, each), dtype=self.compute_dtype)
+            filled((batch_size, height, width, each), 0.0, self.compute_dtype)
             for each in self.filters
             for _ in range(2)
         ]

@@ -97,10 +97,8 @@ class SCSVideo(VideoPredictor, EncoderDecoder):
     def build(self, input_shape=None):
         EncoderDecoder.build(self, (None, *self.frames_shape))
 
-    def forward(self, x, stream, states, training, states_at=-1):
-        if states is not None:
-            raise ValueError("A video model starts from its observed frames. Received: initial_states.")
+    def forecast(self, x, stream, training):
         self.check_frames(x)
         x = ops.cast(x, "float32")  # the frames are added up in full precision
         states = self.encode(x, stream, training=training)
-        return self.decode(x[:, -1], states, stream, training=training), None
+        return self.decode(x[:, -1], states, stream, training=training)

@@ -8,7 +8,7 @@ from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 SAMPLE = Path(__file__).parent / "meteonet_SE_20160828a.npz"
-_CORNER, _SIDE = 96, 64  # pixels: a window with rain
+_CORNER, _SIDE = 96, 64  # pixels
 
 
 def observed(preset: Preset) -> np.ndarray:
