@@ -29,7 +29,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from scs_keras import zoo
-from scs_keras.training.flops import multiply_adds
+from scs_keras.training.costs import multiply_adds
 
 BATCH = 8
 PANELS = {  # title: which presets
