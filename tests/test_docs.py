@@ -19,7 +19,9 @@ def directives():
     """{name: the names of its members that are shown, None for all} of the `:::` lines of the API pages."""
     found = {}
     for page in API:
-        for name, members in re.findall(r"^::: ([\w.]+)(?:\n +options: .*members: \[([^]]*)\])?", page.read_text(), re.M):
+        for name, members in re.findall(
+            r"^::: ([\w.]+)(?:\n +options: .*members: \[([^]]*)\])?", page.read_text(), re.M
+        ):
             found[name] = [each.strip() for each in members.split(",")] if members else None
     return found
 
@@ -49,7 +51,7 @@ def test_every_public_name_has_a_page(name):
 
 @pytest.mark.parametrize("module", ["scs_keras.zoo", "scs_keras.zoo.video_prediction"])
 def test_every_public_name_of_the_zoo_has_a_page(module):
-    missing = [name for name in names_of(module) if name.isidentifier() and not documented(f"{module}.{name}")]
+    missing = [name for name in names_of(module) if not name.isupper() and not documented(f"{module}.{name}")]
     assert not missing, f"docs/api/*.md shows none of {missing} of {module}"
 
 
@@ -65,7 +67,8 @@ def test_every_page_is_in_the_navigation():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_to_files(page):
-    links = re.findall(r"\]\(([^)\s#]+)", page.read_text())
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    links = re.findall(r"\]\(([^)\s#]+)", prose)
     broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert not broken, f"{page}: no such files: {broken}"
 
@@ -74,14 +77,16 @@ def test_links_lead_to_files(page):
 def test_paths_of_the_repository_exist(page):
     """`benchmarks/results/...` and the like in the text, as code."""
     named = re.findall(r"`((?:benchmarks|scs_keras|tests|docs)/[\w./-]+)`", page.read_text())
-    broken = [name for name in named if not (ROOT / name).exists()]
+    broken = [name for name in named if "TASK" not in name and not (ROOT / name).exists()]
     assert not broken, f"{page}: no such files: {broken}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_no_trace_of_a_machine(page):
     text = page.read_text()
-    traces = re.findall(r"(?:/home/|/work/|/tmp/|/root/|/Users/|/opt/)\S*|localhost:\d+|--index-url|[\w.-]*pypi[\w.-]*/simple", text)
+    traces = re.findall(
+        r"(?:/home/|/work/|/tmp/|/root/|/Users/|/opt/)\S*|localhost:\d+|--index-url|[\w.-]*pypi[\w.-]*/simple", text
+    )
     assert not traces, f"{page}: {traces}"
 
 
