@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 SHELL := /bin/bash
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: venv demo test bench clean
+.PHONY: venv demo test test-all lint docs bench clean
 
 venv: .venv/ready
 
@@ -23,8 +23,24 @@ EXTRAS ?= $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' '-')),cpu,tensor
 demo: venv
 	.venv/bin/scs-keras demo
 
+PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What a newcomer and a developer run: at most 600 s of processor time (told at the end), 5 minutes on two quiet cores.
 test: venv
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+# And then the slow ones (pyproject.toml says which), so that each test runs once.
+test-all: test
+	$(PYTEST) -m slow
+
+lint: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/basedpyright --pythonpath .venv/bin/python
+
+# The site, with the API's pages made from the docstrings, in the folder `site`.
+docs: venv
+	.venv/bin/mkdocs build --strict
 
 bench: venv
 	.venv/bin/python benchmarks/speed.py
@@ -33,4 +49,4 @@ bench: venv
 	.venv/bin/python benchmarks/memory.py
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist site *.egg-info

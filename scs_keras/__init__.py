@@ -104,7 +104,7 @@ def import_keras():
         ) from error
 
 
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     importlib.import_module("scs_keras.registered")
 else:
     sys.meta_path.insert(0, _RegisterWithKeras())

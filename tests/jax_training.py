@@ -40,7 +40,7 @@ def build_model(**arguments):
     network = SCSNetwork([2], normalization="group", kernel_regularizer=keras.regularizers.L2(1e-3))
     model = SCSModel(network, Dense(1), temporal_head=Dense(1))
     model.build(X.shape)
-    model.compile(keras.optimizers.SGD(0.2), "mse", "mse", "mse", **arguments)
+    model.compile(keras.optimizers.SGD(0.2), "mse", spatial_loss="mse", temporal_loss="mse", **arguments)
     return model
 
 

@@ -26,7 +26,9 @@ def train(make_switch=None, strategy=None, batch=4, dtype=None, epochs=1, optimi
         model.build((None, *X.shape[1:]))
         switch = make_switch and make_switch()
         optimizer = optimizer() if optimizer else keras.optimizers.SGD(0.5, momentum=0.9)
-        model.compile(optimizer, "mse", "mse", "mse", switch=switch, metrics=["mae"], **arguments)
+        model.compile(
+            optimizer, "mse", spatial_loss="mse", temporal_loss="mse", switch=switch, metrics=["mae"], **arguments
+        )
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(batch, drop_remainder=True)
     logs = model.fit(data, epochs=epochs, verbose=0).history
     return model, {name: values[-1] for name, values in logs.items()}

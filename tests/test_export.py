@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from scs_keras import zoo
 from scs_keras.serving import export
+from tests.presets import add_preset
 
 CLIENT = """
 import sys
@@ -46,7 +48,7 @@ def test_a_process_without_keras_gives_the_same_numbers(tmp_path):
 def test_video_models_are_served_whole(tmp_path, monkeypatch):
     preset = zoo.get_preset("tau_video_small_radar")
     arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
-    monkeypatch.setitem(zoo._PRESETS, "tiny", preset.with_arguments(**arguments))
+    add_preset(monkeypatch, replace(preset.with_arguments(**arguments), name="tiny"))
     model = zoo.load("tiny", weights=None)
     model.optimizer = None
     model.save_weights(tmp_path / "tiny.weights.h5")
@@ -57,7 +59,7 @@ def test_video_models_are_served_whole(tmp_path, monkeypatch):
 
 def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch):
     (tmp_path / "4").mkdir()
-    monkeypatch.setattr(export, "_write", lambda model, path, *frame: path.mkdir())
+    monkeypatch.setattr(export, "_write", lambda model, signatures, path: path.mkdir())
     monkeypatch.setattr(export, "check", lambda *arguments: {"serving_default": 0.0, "step": 0.0})
     assert export.export_preset("scs_precipitation_small_radar", tmp_path).name == "5"
 
@@ -71,11 +73,12 @@ def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch
 
 
 def test_the_check_sees_another_models_export(tmp_path):
-    model = zoo.load("convlstm_precipitation_small_radar", weights=None)
-    export._write(model, tmp_path / "served", 5, (16, 16, 1))
-    assert max(export.check(model, tmp_path / "served", 5, (16, 16, 1)).values()) <= 1e-5
+    model, trained = (zoo.load("convlstm_precipitation_small_radar", weights=each) for each in (None, "preset"))
+    signatures = zoo.signatures(model, (5, 16, 16, 1))
+    export._write(model, signatures, tmp_path / "served")
+    assert max(export.check(model, signatures, tmp_path / "served").values()) <= 1e-5
     with pytest.raises(ValueError, match="does not give the model's numbers"):
-        export.check(zoo.load("convlstm_precipitation_small_radar"), tmp_path / "served", 5, (16, 16, 1))
+        export.check(trained, zoo.signatures(trained, (5, 16, 16, 1)), tmp_path / "served")
 
 
 def test_size_must_be_positive(tmp_path):

@@ -1,6 +1,7 @@
 """Multiply-adds: by hand for single layers, against the published figures for whole models."""
 
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,10 +10,10 @@ from keras import ops
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
-from scs_keras.training import flops
+from scs_keras.training import costs as flops
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build
-from scs_keras.zoo.video_prediction.presets import compiled
+from tests.presets import only_presets
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counted in TensorFlow's graph")
 TINY = dict(hid_S=4, hid_T=8, N_S=2, N_T=2, mlp_ratio=1.0)
@@ -116,15 +117,16 @@ def test_the_papers_figure_without_static_attention():
 def test_predictions_fed_back_count_one_pass_and_say_so(monkeypatch, capsys):
     def preset(name, length):
         return Preset(
-            name=name, task="test", summary="", paper_row="", build=compiled, values="", recipe="", folder=None,
+            name=name, task="video_prediction", summary="", paper_row="", values="", recipe="", dataset="",
+            builder="scs_keras.zoo.video_prediction.builder:compiled", folder=Path(),
             arguments=dict(name="tau", input_shape=(2, 8, 8, 1), output_length=length, learning_rate=1e-3, **TINY),
-            input_shape=(2, 8, 8, 1), output_shape=(length, 8, 8, 1), preprocess=None, postprocess=None,
+            input_shape=(2, 8, 8, 1), output_shape=(length, 8, 8, 1), preprocess="", postprocess="",
         )  # fmt: skip
 
     one, two = preset("one_pass", 2), preset("two_passes", 3)
     once, twice = flops.preset_cost(one), flops.preset_cost(two)
     assert once.multiply_adds == twice.multiply_adds > 0 and (once.passes, twice.passes) == (1, 2)
-    monkeypatch.setattr(zoo, "_PRESETS", {"one_pass": one, "two_passes": two})
+    only_presets(monkeypatch, one, two)
     cli.main(["presets", "--flops"])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[2].endswith("x 2 passes")

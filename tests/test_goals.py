@@ -1,15 +1,11 @@
 """Temporal goals on motions that are known, and on real image pairs and radar."""
 
-import pathlib
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from scs_keras import goals
-
-shared = pathlib.Path(__file__).parents[2] / "shared"
 
 
 def numpy_of(tensor):
@@ -308,30 +304,28 @@ def test_compiled_with_unknown_batch():
 # --- real data --------------------------------------------------------------------------------------------------------
 
 
-def test_real_image_pairs():
+@pytest.mark.needs_data("optical_flow", "image pairs of a known motion")
+def test_real_image_pairs(data_folder):
     """FlyingChairs at half size, nine pairs: motions of up to 50 pixels, by several objects."""
     image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
-    folder = shared / "data" / "optical_flow"
-    if not folder.is_dir():
-        pytest.skip(f"no image pairs in {folder}")
     errors, lengths = [], []
     for index in range(9):
         name = f"chairs_{index:02d}"
-        pair = [np.asarray(image.open(folder / f"{name}_{side}.png").convert("RGB").reduce(2)) / 255 for side in (0, 1)]
-        flow = np.load(folder / f"{name}_flow.npz", allow_pickle=False)["flow"].astype("float32")
+        pair = [
+            np.asarray(image.open(data_folder / f"{name}_{side}.png").convert("RGB").reduce(2)) / 255 for side in (0, 1)
+        ]
+        flow = np.load(data_folder / f"{name}_flow.npz", allow_pickle=False)["flow"].astype("float32")
         expected = flow.reshape(192, 2, 256, 2, 2).mean(axis=(1, 3)) / 2
         errors.append(endpoint_error(goals.optical_flow(np.stack(pair)[None])[0, 0], expected).mean())
         lengths.append(np.linalg.norm(expected, axis=-1).mean())
     assert np.mean(errors) < 0.6 * np.mean(lengths)
 
 
+@pytest.mark.needs_data("radar_nowcasting", "the radar data set")
 @pytest.mark.parametrize("event, share", [("mch_20160711", 0.3), ("bom_melb_20180616", 0.55)])
-def test_radar_advection(event, share):
+def test_radar_advection(data_folder, event, share):
     """Four windows of a validation event: the error of persistence falls to its known share."""
-    file = shared / "data" / "radar_nowcasting" / f"{event}.npz"
-    if not file.is_file():
-        pytest.skip(f"no radar event {file}")
-    data = np.load(file, allow_pickle=False)
+    data = np.load(data_folder / f"{event}.npz", allow_pickle=False)
     rain = np.maximum(data["rain"] / 100.0, 1e-6)
     frames = np.clip(10 * np.log10(200 * rain**1.6) / 70, 0, 1).astype("float32")[..., None]
     windows = np.stack([frames[start : start + 10] for start in (0, 9, 18, 27)])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scs_keras import LTSC, SCSModel, SCSNetwork
+from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close, random, randomize, to_numpy
 
 X, Y = random(2, 7, 5, 5, 2), random(2, 7, 5, 5, 1, seed=1)
@@ -140,6 +141,30 @@ def test_truncated_back_propagation(carry):
     assert logs["loss"] == pytest.approx(float(loss), rel=1e-5)
     assert logs["overlap_loss"] == pytest.approx(float(overlap), rel=1e-4, abs=1e-7)
     assert logs["main_loss"] == pytest.approx(float(loss - 0.7 * overlap), rel=1e-5)
+
+
+def test_a_convlstm_hands_on_the_state_after_the_step_that_is_asked_for():
+    """`carry="aligned"` was given the state of the clip's end."""
+    network = ConvLSTMNetwork([3, 2])
+    network.build(X.shape)
+    sequence = X.swapaxes(0, 1)
+    for step in (0, 2, 6, -1, -3):
+        stop = step % 7 + 1
+        outputs, states = network.run(sequence, states_at=step)
+        assert_close(outputs, network.run(sequence)[0])
+        assert_close(list(states), list(network.run(sequence[:stop])[1]))
+    assert np.abs(network.run(sequence, states_at=2)[1][0] - network.run(sequence)[1][0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("network", [SCSNetwork, ConvLSTMNetwork])
+def test_aligned_clips_give_what_one_pass_gives(network):
+    model = SCSModel(network([3, 2]), keras.layers.Dense(1))
+    model(X)
+    model.compile("sgd", "mse", long_sequence=LTSC(4, 0.5, carry="aligned"))
+    model.compute_loss(X, Y, training=True)
+    logs = {name: float(tracker.result()) for name, tracker in model.trackers.items()}
+    assert logs["overlap"] == pytest.approx(0.0, abs=1e-9)
+    assert logs["main"] == pytest.approx(float(np.mean((model(X) - Y) ** 2)), rel=1e-5)
 
 
 def test_states_of_the_three_streams_are_carried_apart():

@@ -147,11 +147,13 @@ def test_recompile_with_another_switch_after_training():
     model = make_model(switch=first)
     model.fit(X, Y, verbose=0)
     count = len(model.weights)
-    model.compile(keras.optimizers.SGD(0.1), "mse", "mse", "mse", switch=second, run_eagerly=True)
+    model.compile(
+        keras.optimizers.SGD(0.1), "mse", spatial_loss="mse", temporal_loss="mse", switch=second, run_eagerly=True
+    )
     assert set(model.fit(X, Y, verbose=0).history) == {"loss", "main_loss", "spatial_loss", "temporal_loss", "q"}
     assert model.switch is second and len(model.weights) == count
     assert float(to_numpy(second.initial_loss)) > 0
-    model.compile(keras.optimizers.SGD(0.1), "mse", "mse", "mse", run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.1), "mse", spatial_loss="mse", temporal_loss="mse", run_eagerly=True)
     assert "q" not in model.fit(X, Y, verbose=0).history
 
 
@@ -213,7 +215,7 @@ def test_the_layers_switch_is_the_models(make, name, count, tmp_path):
     model = SCSModel(SCSNetwork([2, 2], switch=switch), layers.Dense(1))
     model.build(X.shape)
     weights = len(model.weights)
-    model.compile("sgd", "mse", "mse", run_eagerly=True)
+    model.compile("sgd", "mse", spatial_loss="mse", run_eagerly=True)
     logs = model.fit(X, Y, verbose=0).history
     assert model.switch is switch and len(model.weights) == weights
     assert logs[name] == [float(to_numpy(switch.logs()[name]))]
@@ -231,12 +233,12 @@ def test_goals_of_the_next_frame(tmp_path):
         temporal_goal=goals.next_frame_flow,
     )  # fmt: skip
     model.compile("sgd", "mse", spatial_loss="mse", temporal_loss="mse")
-    assert_close(model.targets(x, y)["spatial"], y - x)
+    assert_close(model.objective.targets(x, y)["spatial"], y - x)
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
-    assert_close(loaded.targets(x, y)["temporal"], goals.next_frame_flow(x, y))
+    assert_close(loaded.objective.targets(x, y)["temporal"], goals.next_frame_flow(x, y))
 
 
 def test_one_switch_for_compile_and_layers(tmp_path):

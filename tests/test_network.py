@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scs_keras import ASTSGD, SCSNetwork, Stage
-from scs_keras.core.network import VARIANTS
+from scs_keras.core.network import VARIANTS, as_stages
 from tests.checks import assert_close, check_layer, convolve, numpy_scs, random, randomize, relu
 
 X = random(2, 4, 9, 8, 3)
@@ -157,7 +157,9 @@ def test_integers_are_cast():
 
 def test_variants():
     layers = {name: sum(stage.layers for stage in stages) for name, stages in VARIANTS.items()}
-    assert layers == {"action_17": 17, "outline_2": 2, "outline_5": 5, "outline_10": 10, "outline_15": 15}
+    assert layers == {"resnet_17": 17, "plain_2": 2, "plain_5": 5, "plain_10": 10, "plain_15": 15}
+    earlier = {"action_17": 17, "outline_2": 2, "outline_5": 5, "outline_10": 10, "outline_15": 15}
+    assert {name: sum(stage.layers for stage in as_stages(name)) for name in earlier} == earlier
     action = SCSNetwork("action_17", normalization="batch")(keras.Input((5, 224, 224, 3)))  # Tab. 1
     assert action.shape == (None, 5, 7, 7, 512)
 

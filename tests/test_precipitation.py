@@ -7,11 +7,11 @@ from keras import ops
 
 from scs_keras import ASTSGD, SCSNetwork
 from scs_keras.core.goals import advect, frame_difference
+from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.encoder_decoder import fold, unfold
-from scs_keras.zoo.precipitation.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.precipitation.losses import ForecastLoss
 from scs_keras.zoo.precipitation.model import PrecipitationForecaster, difference_and_flow
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 
 def frames(time=5, height=24, width=20, batch=2, seed=0):
@@ -56,13 +56,11 @@ def test_the_decoder_starts_from_the_encoders_states_and_feeds_its_images_back(n
     model, x = forecaster(network), frames()
     states = model.network.initial_states(2, 12, 10)
     for t in range(5):
-        _, state_after = model.network.run(fold(x[:, t], 2)[None], "main", states)
-        states = state_after(-1)
+        _, states = model.network.run(fold(x[:, t], 2)[None], "main", states)
     image, expected = ops.convert_to_tensor(x[:, -1]), []
     for _ in range(3):
         folded = fold(image, 2)
-        features, state_after = model.decoder.run(folded[None], "main", states)
-        states = state_after(-1)
+        features, states = model.decoder.run(folded[None], "main", states)
         image = image + unfold(model.head(ops.concatenate([features[0], folded], -1)), 2, 24, 20)
         expected.append(image)
     np.testing.assert_allclose(model(x), np.clip(np.stack(expected, 1), 0, 1), atol=1e-6)
@@ -71,7 +69,7 @@ def test_the_decoder_starts_from_the_encoders_states_and_feeds_its_images_back(n
 @pytest.mark.parametrize("arguments", [{}, {"advection": True}, {"network": "convlstm"}])
 def test_streamed_equals_whole(arguments):
     model, x = forecaster(**arguments), frames()
-    states = model.initial_states(2, 24, 20)
+    states = model.initial_states(x)
     for t in range(5):
         forecast, states = model.step(x[:, t], states)
     np.testing.assert_allclose(forecast, model(x), atol=1e-5)
@@ -124,7 +122,8 @@ def test_saved_and_loaded(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
-    assert loaded.main_loss.weight == 0.02 and loaded.main_loss.thresholds == model.main_loss.thresholds
+    assert loaded.objective.main_loss.weight == 0.02
+    assert loaded.objective.main_loss.thresholds == model.objective.main_loss.thresholds
 
 
 def test_forecast_loss_against_numpy():
@@ -161,7 +160,7 @@ def test_output_length_must_be_positive():
 def test_initial_states_are_refused():
     model, x = forecaster(), frames()
     with pytest.raises(ValueError, match="starts from its observed images"):
-        model(x, initial_states=model.initial_states(2, 24, 20))
+        model(x, initial_states=model.initial_states(x))
 
 
 def test_a_convlstm_has_no_sub_goals():

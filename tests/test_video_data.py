@@ -4,27 +4,25 @@ import gzip
 import io
 import json
 import struct
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from scs_keras.training.data import moving_mnist
-from scs_keras.training.data.images import read_image
-from scs_keras.training.data.kitti_caltech import read_hickle
-from scs_keras.training.data.video import VideoWindows, shuffled, training_dataset
-from scs_keras.training.data.video_datasets import read_videos, scored_split
-from scs_keras.training.data.video_folder import read_video
+from scs_keras.training.samples import shuffled, training_dataset
+from scs_keras.training.task import task
+from scs_keras.training.video_prediction import moving_mnist
+from scs_keras.training.video_prediction.images import read_image
+from scs_keras.training.video_prediction.kitti_caltech import read_hickle
+from scs_keras.training.video_prediction.video import VideoWindows
+from scs_keras.training.video_prediction.video_datasets import read_videos
+from scs_keras.training.video_prediction.video_folder import read_video
 
 Image = pytest.importorskip("PIL.Image")
 
-DIGITS = Path(__file__).parents[2] / "shared" / "data" / "moving_mnist_digits"
-KITTI = Path(__file__).parents[2] / "shared" / "data" / "video_kitti"
-RADAR = Path(__file__).parents[2] / "shared" / "data" / "radar_nowcasting"
-needs_digits = pytest.mark.skipif(not DIGITS.is_dir(), reason="the real digits are not beside the repository")
-needs_kitti = pytest.mark.skipif(not KITTI.is_dir(), reason="the real KITTI frames are not beside the repository")
-needs_radar = pytest.mark.skipif(not RADAR.is_dir(), reason="the real radar events are not beside the repository")
+needs_digits = pytest.mark.needs_data("moving_mnist_digits", "the real digits")
+needs_kitti = pytest.mark.needs_data("video_kitti", "real KITTI frames")
+needs_radar = pytest.mark.needs_data("radar_nowcasting", "the radar data set")
 
 
 def noise(*shape, seed=0):
@@ -73,7 +71,7 @@ def test_the_dataset_goes_on_where_it_stopped(folder):
 
 def test_training_dataset_errors(folder):
     videos = read_videos("folder", folder, "train", (4, 8, 10, 1))
-    for arguments in (dict(batch_size=0), dict(batch_size=1, seed=-1), dict(batch_size=1, start_step=-1)):
+    for arguments in (dict(size=0), dict(size=1, seed=-1), dict(size=1, start_step=-1)):
         with pytest.raises(ValueError, match="batch_size must be at least 1, seed and start_step at least 0. Received"):
             training_dataset(videos, **arguments)
 
@@ -199,7 +197,7 @@ def test_parts_of_moving_mnist_share_no_digit(mnist):
         assert not np.array_equal(videos[3], videos[4])
         with pytest.raises(IndexError):
             videos[len(videos)]
-    assert scored_split("moving_mnist") == "test"
+    assert task("video_prediction").dataset("moving_mnist").scored == "test"
 
 
 def test_the_published_test_set_is_used_where_it_lies(mnist):
@@ -247,10 +245,10 @@ def test_moving_mnist_errors(mnist):
 
 
 @needs_digits
-def test_the_real_digits():
+def test_the_real_digits(data_folder):
     sizes = {"train": 50_000, "val": 10_000, "test": 10_000}
     for split, size in sizes.items():
-        videos = read_videos("moving_mnist", DIGITS, split, (20, 64, 64, 1))
+        videos = read_videos("moving_mnist", data_folder, split, (20, 64, 64, 1))
         assert videos.digits.shape == (size, 28, 28)
         assert videos[0].shape == (20, 64, 64, 1) and videos[0].max() <= 1
     mean = np.mean([videos[index].mean() for index in range(200)])
@@ -675,8 +673,8 @@ def test_missing_packages_are_named_with_the_line_to_type(tmp_path, monkeypatch)
 
 
 @needs_kitti
-def test_real_kitti_frames():
-    train, val = (read_videos("folder", KITTI, split, (11, 128, 160, 3)) for split in ("train", "val"))
+def test_real_kitti_frames(data_folder):
+    train, val = (read_videos("folder", data_folder, split, (11, 128, 160, 3)) for split in ("train", "val"))
     assert (len(train), len(val)) == (41, 4)
     assert 0.2 < train[0].mean() < 0.6 and not np.array_equal(train[0], val[0])
 
@@ -704,7 +702,7 @@ def test_radar_as_videos(tmp_path):
     np.testing.assert_array_equal(batch, train.batch(0, 4, seed=1))
     assert not np.array_equal(batch, train.batch(1, 4, seed=1)) and train[2].shape == (6, 8, 8, 1)
     assert len(val) == 3 * 3 * 2  # rows, columns of tiles, windows
-    assert scored_split("radar") == "val"
+    assert task("video_prediction").dataset("radar").scored == "val"
     for arguments, message in (
         (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use --split val"),
         (("train", (6, 8, 10, 1)), "square frames with 1 channel. Received: a model of 8x10x1"),
@@ -716,6 +714,6 @@ def test_radar_as_videos(tmp_path):
 
 
 @needs_radar
-def test_real_radar():
-    videos = read_videos("radar", RADAR, "val", (20, 64, 64, 1))
+def test_real_radar(data_folder):
+    videos = read_videos("radar", data_folder, "val", (20, 64, 64, 1))
     assert len(videos) > 20 and max(videos[index].max() for index in range(len(videos))) > 0.5

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from scs_keras.training.data.video import Video, VideoWindows
 from scs_keras.training.video_scores import METRICS, evaluate_videos, format_lead_table, format_table, persistence
 
@@ -66,7 +65,8 @@ def test_scores_equal_the_plain_version(batch_size):
 
 
 def test_equal_to_scikit_image_with_the_published_range():
-    skimage = pytest.importorskip("skimage.metrics", reason="scikit-image is not installed")
+    from skimage import metrics as skimage
+
     data, frames = videos(3, 4, 12, 13, 3)
     pooled, _ = evaluate_videos({"stays": persistence(2)}, data, 2)
     made = persistence(2)(frames[:, :2])

@@ -12,8 +12,7 @@ from scs_keras.zoo.video_prediction.phydnet import PhyCell, PhyDNet, ResidualCel
 from tests.checks import assert_close, convolve, random, sigmoid
 from tests.video_checks import check_learns, check_lengths, check_saved_and_loaded, moving_squares, randomize
 
-FIXTURE = Path(__file__).parents[2] / "shared" / "fixtures" / "phydnet.npz"
-needs_fixture = pytest.mark.skipif(not FIXTURE.exists(), reason="needs ../shared/fixtures/phydnet.npz")
+FIXTURE = Path(__file__).parent / "fixtures" / "phydnet.npz"
 
 
 def model(length=2, channels=1, **arguments):
@@ -35,7 +34,6 @@ def reference_weights(case):
     return {name[3:]: array for name, array in case.items() if name.startswith("sd/")}
 
 
-@needs_fixture
 def test_outputs_and_loss_of_the_reference(case):
     x, target, expected = (np.moveaxis(case[name], 2, -1) for name in ("in/x", "in/target", "out/y"))
     network = load_reference(build("phydnet", x.shape[1:], target.shape[1]), reference_weights(case))
@@ -45,7 +43,6 @@ def test_outputs_and_loss_of_the_reference(case):
     np.testing.assert_allclose(frames + network.moment_penalty(), case["out/loss"], rtol=1e-5)
 
 
-@needs_fixture
 def test_one_of_the_two_names_of_a_tensor_is_enough_but_they_must_agree(case):
     weights = reference_weights(case)
     network = build("phydnet", (4, 16, 24, 1), 3)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,11 +11,11 @@ import pytest
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
-from scs_keras.training import convert as convert_module
+from scs_keras.training.video_prediction import convert as convert_module
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build, load_reference
-from scs_keras.zoo.video_prediction.presets import compiled
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
+from tests.presets import add_preset
 
 TINY = dict(hid_S=4, hid_T=8, N_S=2, N_T=2, mlp_ratio=1.0)
 SHAPE = (2, 8, 8, 1)
@@ -39,13 +40,14 @@ def checkpoint(model, seed=0):
 def preset(monkeypatch):
     """A preset of a tiny model in the zoo."""
     record = Preset(
-        name="tau_video_test", task="video_prediction", summary="", paper_row="", build=compiled,
+        name="tau_video_test", task="video_prediction", summary="", paper_row="",
+        builder="scs_keras.zoo.video_prediction.builder:compiled",
         arguments=dict(name="tau", input_shape=SHAPE, output_length=2, learning_rate=1e-3, **TINY),
-        input_shape=SHAPE, output_shape=SHAPE, values="", preprocess=None, postprocess=None, recipe="", folder=None,
+        input_shape=SHAPE, output_shape=SHAPE, values="", preprocess="", postprocess="", recipe="",
+        dataset="", folder=Path(),
     )  # fmt: skip
-    monkeypatch.setitem(zoo._PRESETS, record.name, record)
     monkeypatch.setattr(Preset, "has_weights", False)
-    return record
+    return add_preset(monkeypatch, record)
 
 
 # Layouts ------------------------------------------------------------------------------------------

@@ -33,12 +33,11 @@ def test_the_decoder_goes_on_from_the_encoder_and_sees_its_own_frames():
     network, frames = model(2), squares()
     states = network.network.initial_states(4, 5, 6)
     for t in range(3):
-        states = network.network.run(fold(frames[:, t], 2)[None], "main", states)[1](-1)
+        states = network.network.run(fold(frames[:, t], 2)[None], "main", states)[1]
     image, expected = frames[:, -1], []
     for _ in range(2):
         folded = fold(image, 2)
-        features, state_after = network.decoder.run(folded[None], "main", states)
-        states = state_after(-1)
+        features, states = network.decoder.run(folded[None], "main", states)
         image = image + unfold(network.head(np.concatenate([features[0], folded], -1)), 2, 9, 12)
         expected.append(np.asarray(image))
     np.testing.assert_allclose(network(frames), np.stack(expected, 1), atol=1e-5)
@@ -47,7 +46,7 @@ def test_the_decoder_goes_on_from_the_encoder_and_sees_its_own_frames():
 
 def test_frame_by_frame_as_the_whole():
     network, frames = model(), squares()
-    states = network.initial_states(4, 9, 12)
+    states = network.initial_states(frames)
     for t in range(3):
         predicted, states = network.step(frames[:, t], states)
     np.testing.assert_allclose(predicted, network(frames), atol=1e-5)
@@ -126,5 +125,5 @@ def test_wrong_frames():
 
 def test_initial_states_are_refused():
     network = model()
-    with pytest.raises(ValueError, match="starts from its observed frames"):
-        network(squares(), initial_states=network.initial_states(4, 9, 12))
+    with pytest.raises(ValueError, match="starts from its observed images"):
+        network(squares(), initial_states=network.initial_states(squares()))

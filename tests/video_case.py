@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras import zoo
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.presets import PRESETS, compiled
+from scs_keras.zoo.video_prediction.presets import PRESETS
+from tests import presets
 
 
 @keras.saving.register_keras_serializable("scs_keras_tests")
@@ -35,7 +36,7 @@ class Extrapolation(VideoPredictor):
 
 
 def extrapolation(name, input_shape, output_length, learning_rate, **arguments):
-    """A compiled `Extrapolation`, to be the `build` of a preset."""
+    """A compiled `Extrapolation`, to be the builder of a preset."""
     model = Extrapolation(input_shape, output_length, **arguments)
     model.compile(keras.optimizers.Adam(learning_rate), loss="mse")
     return model
@@ -63,7 +64,7 @@ def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16
         task="video_prediction",
         summary="tiny",
         paper_row="none",
-        build=extrapolation if model == "extrapolation" else eager,
+        builder=f"tests.video_case:{'extrapolation' if model == 'extrapolation' else 'eager'}",
         arguments=dict(name=model, input_shape=observed, output_length=future, **(TINY[model] | arguments)),
         input_shape=observed,
         output_shape=(future, *observed[1:]),
@@ -71,10 +72,11 @@ def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16
         preprocess=any_of_the_task.preprocess,
         postprocess=any_of_the_task.postprocess,
         recipe="video_prediction",
+        dataset="folder",
+        example=any_of_the_task.example,
         folder=folder,
     )
-    monkeypatch.setitem(zoo._PRESETS, name, preset)
-    return preset
+    return presets.add_preset(monkeypatch, preset)
 
 
 def moving_blobs(length=12, size=16, start=0.0, channels=1):

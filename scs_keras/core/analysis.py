@@ -5,7 +5,8 @@ import operator
 import numpy as np
 from keras import ops
 
-from scs_keras.core.model import SUB_GOALS, SCSModel
+from scs_keras.core.model import SCSModel
+from scs_keras.core.objective import SUB_GOALS
 from scs_keras.core.switch import check_probability
 
 
@@ -99,7 +100,7 @@ def _check_goals(model):
             f"sub-goals must be the main goal. Received: a model with {' and '.join(others)} goals of its "
             "own. Train SCSModel(network, head) without spatial_goal and temporal_goal."
         )
-    untrained = [name for name in SUB_GOALS if name not in model.sub_losses]
+    untrained = [name for name in SUB_GOALS if name not in model.objective.sub_losses]
     if model.compiled and untrained:
         raise ValueError(
             "Both sub-goals must be trained for their scores to mean something. "

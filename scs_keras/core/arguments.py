@@ -3,8 +3,9 @@
 import difflib
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
-from keras import ops
+Tensor = Any  # of the backend, of NumPy or a keras.KerasTensor: Keras has no common type for them
 
 
 def is_integer(value):
@@ -110,5 +111,7 @@ def as_gate(gate, shape):
             f"{wanted}. Received: a state of shape={found}. Leave the initial state out to start from "
             "`initial_gate`, or take the one that an earlier call returned."
         )
+    from keras import ops  # here, so that the zoo's records and the command line can use the rest without Keras
+
     repeated = any(have == 1 and want != 1 for have, want in zip(found, wanted))
     return ops.broadcast_to(gate, shape) if repeated else gate

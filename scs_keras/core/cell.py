@@ -4,9 +4,10 @@ import keras
 from keras import ops
 
 from scs_keras.core.arguments import as_gate, axes_of, check_channels, is_count, is_number
+from scs_keras.core.keras_private import serialize_shared
 from scs_keras.core.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.core.rnn_support import install
-from scs_keras.core.switch import active_switch, check_switch, serialize_shared, use_branch
+from scs_keras.core.switch import active_switch, check_switch, use_branch
 
 STREAMS = ("main", "spatial", "temporal")
 
@@ -112,7 +113,7 @@ class SCSCell(keras.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        install()  # teaches keras.layers.RNN that this cell's states are images
+        install(SCSCell)  # teaches keras.layers.RNN that this cell's states are images
         if rank not in (0, 1, 2, 3):
             raise ValueError(
                 "`rank` must be 0 (vectors), 1, 2 or 3 (axes of a convolution). "

@@ -4,9 +4,8 @@ import keras
 
 from scs_keras.core.arguments import is_count, is_number
 from scs_keras.core.long_sequence import LTSC
+from scs_keras.core.objective import SUB_GOALS
 from scs_keras.core.switch import ASTSGD, check_switch
-
-SUB_GOALS = ("spatial", "temporal")
 
 
 class FunctionLoss(keras.losses.Loss):
@@ -70,13 +69,25 @@ def check_losses(model, main, sub_losses, switch):
         )
 
 
-def check_compile_arguments(long_sequence, accumulate_steps, clip, loss_weights):
-    """Raises ValueError if one of them is of another kind or out of range."""
-    if long_sequence is not None and not isinstance(long_sequence, LTSC):
+def check_long_sequence(model, long_sequence):
+    """Raises ValueError if it is neither an LTSC nor None, or the model's sequences cannot be cut into clips."""
+    if long_sequence is None:
+        return
+    if not isinstance(long_sequence, LTSC):
         raise ValueError(
             "`long_sequence` must be an LTSC or None. "
             f"Received: long_sequence={long_sequence!r}. For example: long_sequence=LTSC(length=10)."
         )
+    if not model.can_be_cut:
+        raise ValueError(
+            "LTSC cuts a sequence and its targets into clips, which takes a model with one output for each input "
+            f"frame; {type(model).__name__} forecasts the frames after its inputs. Allowed: long_sequence=None. "
+            f"Received: long_sequence=LTSC(length={long_sequence.length}). Leave `long_sequence` out of `compile`."
+        )
+
+
+def check_compile_arguments(accumulate_steps, clip, loss_weights):
+    """Raises ValueError if one of them is of another kind or out of range."""
     if not is_count(accumulate_steps):
         raise ValueError(
             f"`accumulate_steps` must be a positive integer. Received: accumulate_steps={accumulate_steps!r}."

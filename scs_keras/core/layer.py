@@ -120,18 +120,22 @@ class SCS2D(keras.Layer):
             gate = ops.convert_to_tensor(self.gate, dtype=self.compute_dtype)
         if mask is not None:
             mask = swap_time_and_batch(ops.cast(mask, "bool"))
-        outputs, state_after = self.run(swap_time_and_batch(sequence), stream, gate, mask, bool(training))
-        final = state_after(-1)
+        outputs, gate = self.run(swap_time_and_batch(sequence), stream, gate, mask, bool(training))
         if self.stateful:
-            self.gate.assign(final)
+            self.gate.assign(gate)
         outputs = swap_time_and_batch(outputs) if self.return_sequences else outputs[-1]
-        return (outputs, final) if self.return_state else outputs
+        return (outputs, gate) if self.return_state else outputs
 
-    def run(self, sequence, stream="main", gate=None, mask=None, training=False):
+    def run(self, sequence, stream="main", gate=None, mask=None, training=False, states_at=-1):
         """The layer on a time-major sequence (time, batch, height, width, channels).
 
+        Args:
+            sequence, stream, mask, training: as in the call, the mask (time, batch).
+            gate: the gate before the first step, or None.
+            states_at: index of the step after which the gate is returned; -1 is the end, also under a mask.
+
         Returns:
-            The outputs (time, batch, ...) and a function from a step's index to the gate after it.
+            (outputs, gate): the outputs (time, batch, ...), and the gate after step `states_at`.
         """
         check_stream(stream)
         cell = self.cell
@@ -145,7 +149,7 @@ class SCS2D(keras.Layer):
             u_s, u_t = use_branch(sequence, draw.spatial), use_branch(sequence, draw.temporal)
         if stream == "spatial":
             outputs = self.spatial_branch(u_s, stream, training)  # Eq. 9
-            return (outputs if mask is None else hold_last(outputs, mask)), lambda index: gate
+            return (outputs if mask is None else hold_last(outputs, mask)), gate
 
         def step(half, gate):
             c = half + cell.h_t_recurrent(gate)  # Eq. 5
@@ -155,16 +159,14 @@ class SCS2D(keras.Layer):
         halves = self.temporal_branch(u_t, stream, training)
         length = sequence.shape[0]
         unroll = (length or UNROLL_UP_TO + 1) <= UNROLL_UP_TO if self.unroll is None else self.unroll
-        results, final = iterate(step, halves, gate, mask, unroll)
+        results, gate = iterate(step, halves, gate, mask, unroll)
+        if states_at != -1:
+            gate = results[states_at] if stream == "main" else cell.gate_activation(results[states_at])
         if stream == "main":
             outputs = self.spatial_branch(u_s, stream, training) * results  # Eq. 6
-            gate_at = lambda index: results[index]  # noqa: E731
         else:
             outputs = cell.activation(results)  # Eq. 11
-            gate_at = lambda index: cell.gate_activation(results[index])  # noqa: E731
-        if mask is not None:
-            outputs = hold_last(outputs, mask)
-        return outputs, lambda index: final if index == -1 else gate_at(index)
+        return (outputs if mask is None else hold_last(outputs, mask)), gate
 
     def spatial_branch(self, sequence, stream, training):
         """relu(s_t), s_t of Eq. 4, for all steps at once."""
@@ -199,8 +201,8 @@ class SCS2D(keras.Layer):
 
     def step(self, frame, gate, stream="main"):
         """One time step at inference: (output, gate) from a frame (batch, height, width, channels)."""
-        outputs, state_after = self.run(frame[None], stream, gate)
-        return outputs[0], state_after(-1)
+        outputs, gate = self.run(frame[None], stream, gate)
+        return outputs[0], gate
 
     def reset_state(self):
         """Sets the gate of a stateful layer back to `initial_gate`."""

@@ -9,6 +9,7 @@ from scs_keras.core.arguments import check_sequence, is_integer
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
+from scs_keras.core.states import filled
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def plain(*filters):
 
 VARIANTS = {
     # Tab. 1: the stand-alone network of action recognition and steering, shaped like ResNet-18.
-    "action_17": (
+    "resnet_17": (
         Stage(64, kernel_size=7, strides=2, pool=3),
         Stage(64, layers=4, shortcut_every=2),
         Stage(128, layers=4, strides=2, shortcut_every=2),
@@ -47,11 +48,12 @@ VARIANTS = {
         Stage(512, layers=4, strides=2, shortcut_every=2),
     ),
     # Tab. 4: outline annotation.
-    "outline_2": plain(64, 8),
-    "outline_5": plain(128, 128, 64, 32, 8),
-    "outline_10": plain(*[128] * 5, *[64] * 3, 32, 8),
-    "outline_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
+    "plain_2": plain(64, 8),
+    "plain_5": plain(128, 128, 64, 32, 8),
+    "plain_10": plain(*[128] * 5, *[64] * 3, 32, 8),
+    "plain_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
 }
+_EARLIER_NAMES = {"action_17": "resnet_17", **{f"outline_{count}": f"plain_{count}" for count in (2, 5, 10, 15)}}
 
 
 def as_stages(structure):
@@ -61,6 +63,7 @@ def as_stages(structure):
         ValueError: if it is none of these.
     """
     if isinstance(structure, str):
+        structure = _EARLIER_NAMES.get(structure, structure)
         if structure not in VARIANTS:
             raise ValueError(
                 f"Unknown network variant. Allowed: {', '.join(VARIANTS)}, a list of filters such as "
@@ -171,23 +174,28 @@ class SCSNetwork(keras.Layer):
 
     def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
         check_sequence(frames.shape, "SCSNetwork", self.channels)
-        outputs, state_after = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
+        outputs, states = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
         outputs = swap_time_and_batch(outputs)
-        return (outputs, state_after(-1)) if return_states else outputs
+        return (outputs, states) if return_states else outputs
 
     @property
     def channels(self):
         """Number of input channels; None if the network is not built."""
         return self.scs_layers[0].cell.channels
 
-    def run(self, frames, stream="main", states=None, training=False):
+    def run(self, sequence, stream="main", states=None, training=False, states_at=-1):
         """The network on a time-major sequence (time, batch, height, width, channels).
 
+        Args:
+            sequence, stream, training: as in the call.
+            states: list with a gate for each layer, or None.
+            states_at: index of the step after which the gates are returned; -1 is the end.
+
         Returns:
-            The outputs (time, batch, ...) and a function from a step's index to the list of gates after it.
+            (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`.
         """
         check_stream(stream)
-        time, batch, *frame = frames.shape
+        time, batch, *frame = sequence.shape
         check_sequence((batch, time, *frame), "SCSNetwork", self.channels)
         states = [None] * len(self.scs_layers) if states is None else list(states)
         if len(states) != len(self.scs_layers):
@@ -196,17 +204,17 @@ class SCSNetwork(keras.Layer):
                 f"Received: {len(states)}. Take them from `initial_states(batch_size, height, width)`, or from "
                 "a call with return_states=True."
             )
-        u, gates_after = ops.cast(frames, self.compute_dtype), []
+        u, gates = ops.cast(sequence, self.compute_dtype), []
         for block, shortcut, pool in self.blocks:
             line = u
             for layer in block:
-                u, gate_after = layer.run(u, stream, states[len(gates_after)], training=training)
-                gates_after.append(gate_after)
+                u, gate = layer.run(u, stream, states[len(gates)], training=training, states_at=states_at)
+                gates.append(gate)
             if shortcut is not None:
                 u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
             if pool:
                 u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same"), u)
-        return u, lambda index: [gate_after(index) for gate_after in gates_after]
+        return u, gates
 
     def step(self, frame, states, stream="main"):
         """One time step at inference, for streaming.
@@ -221,14 +229,14 @@ class SCSNetwork(keras.Layer):
         """
         if not self.built:
             self.build((None, None, *ops.convert_to_tensor(frame).shape[1:]))
-        outputs, state_after = self.run(ops.convert_to_tensor(frame)[None], stream, states)
-        return outputs[0], state_after(-1)
+        outputs, states = self.run(ops.convert_to_tensor(frame)[None], stream, states)
+        return outputs[0], states
 
     def initial_states(self, batch_size, height, width):
         """List with the gate of every layer before the first frame of the given size."""
         gates = (layer.cell.initial_gate for layer in self.scs_layers)
         return [
-            ops.full(shape, gate, dtype=self.compute_dtype)
+            filled(shape, gate, self.compute_dtype)
             for shape, gate in zip(self._state_shapes(batch_size, height, width), gates)
         ]
 

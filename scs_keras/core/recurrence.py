@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from scs_keras.core.keras_private import rnn_loop
+
 
 def iterate(step, inputs, state, mask=None, unroll=True):
     """Runs `output, state = step(input, state)` over the first axis of `inputs`.
@@ -34,9 +36,6 @@ def iterate(step, inputs, state, mask=None, unroll=True):
 
 
 def _loop(step, inputs, state, mask):
-    # The loop of keras.layers.RNN itself, which works on every backend; Keras has no public name for it.
-    from keras.src.backend import rnn
-
     sequences = (inputs,) if mask is None else (inputs, mask)
 
     def rnn_step(values, states):
@@ -44,7 +43,7 @@ def _loop(step, inputs, state, mask):
         return output, [new_state]
 
     length = inputs.shape[0] or 2**31 - 1  # an upper bound: the loop ends with the sequence
-    _, outputs, states = rnn(rnn_step, sequences, [state], input_length=length, time_major=True)
+    outputs, states = rnn_loop(rnn_step, sequences, [state], length)
     return outputs, states[0]
 
 

@@ -16,14 +16,13 @@ from keras import ops, tree
 from keras.layers import RNN, StackedRNNCells
 
 from scs_keras.core.arguments import as_gate, check_sequence
+from scs_keras.core.switch import active_switch
 
 
-def scs_cells(cell):
+def cells_of(cell, cell_class):
     """The SCSCells in a cell or in stacked cells; empty unless all of them are."""
-    from scs_keras.core.cell import SCSCell
-
     cells = list(cell.cells) if isinstance(cell, StackedRNNCells) else [cell]
-    return cells if cells and all(isinstance(each, SCSCell) for each in cells) else []
+    return cells if cells and all(isinstance(each, cell_class) for each in cells) else []
 
 
 def output_shapes(cells, shape):
@@ -49,8 +48,6 @@ def rnn_reset_state(self, cells):
 
 
 def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
-    from scs_keras.core.switch import active_switch
-
     check_sequence(sequences.shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
     gates, states = tree.flatten(initial_state), []
     if len(gates) != len(cells):
@@ -89,21 +86,21 @@ def stacked_build(self, cells, input_shape):
             cell.build(shape)
 
 
-def _for_scs_cells(cls, name, ours):
+def _for_cells(cell_class, cls, name, ours):
     keras_own = getattr(cls, name)
 
     @functools.wraps(keras_own)  # keeps the argument names that Keras looks at
     def method(self, *args, **kwargs):
-        cells = scs_cells(self if isinstance(self, StackedRNNCells) else self.cell)
+        cells = cells_of(self if isinstance(self, StackedRNNCells) else self.cell, cell_class)
         return ours(self, cells, *args, **kwargs) if cells else keras_own(self, *args, **kwargs)
 
     setattr(cls, name, method)
 
 
 @functools.cache
-def install():
-    """Wraps the four methods, once."""
-    _for_scs_cells(RNN, "compute_output_shape", rnn_compute_output_shape)
-    _for_scs_cells(RNN, "reset_state", rnn_reset_state)
-    _for_scs_cells(RNN, "inner_loop", rnn_inner_loop)
-    _for_scs_cells(StackedRNNCells, "build", stacked_build)
+def install(cell_class: type) -> None:
+    """Wraps the four methods, once, for cells of that class: `SCSCell`."""
+    _for_cells(cell_class, RNN, "compute_output_shape", rnn_compute_output_shape)
+    _for_cells(cell_class, RNN, "reset_state", rnn_reset_state)
+    _for_cells(cell_class, RNN, "inner_loop", rnn_inner_loop)
+    _for_cells(cell_class, StackedRNNCells, "build", stacked_build)

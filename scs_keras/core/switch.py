@@ -82,17 +82,6 @@ def check_switch(switch):
     return switch
 
 
-def serialize_shared(switch):
-    """Config of a switch that several layers may share, so that they share one again after loading.
-
-    Keras marks an object as shared only from its second use on and loses that mark on the copy of
-    the first; here every use carries it.
-    """
-    if switch is None:
-        return None
-    return {**keras.saving.serialize_keras_object(switch), "shared_object_id": id(switch)}
-
-
 def check_probability(name, value):
     """`value` as a float; raises ValueError unless `value` is a number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:

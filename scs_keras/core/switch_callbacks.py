@@ -2,6 +2,8 @@
 
 import keras
 
+from scs_keras.core.keras_private import synchronize
+
 
 class ValidateSwitch(keras.callbacks.Callback):
     """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
@@ -15,12 +17,6 @@ class ValidateSwitch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.validated = False
-
-
-def synchronize(model):
-    """Brings the variables up to date: on JAX `fit` keeps them outside the model between epochs."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
 
 
 class SwitchCallback(keras.callbacks.Callback):

@@ -10,6 +10,8 @@ import itertools
 import keras
 import tensorflow as tf
 
+from scs_keras.core.keras_private import loss_tracker, make_function
+
 
 class TensorFlowStep:
     """Mixed into SCSModel where Keras runs on TensorFlow."""
@@ -27,15 +29,15 @@ class TensorFlowStep:
         if self.train_function is not None and not force:
             return
         if self.accumulate_steps == 1:
-            self.train_function = self._make_function(self.train_step)
+            self.train_function = make_function(self, self.train_step)
             return
         if self.steps_per_execution != 1:
             raise ValueError(
                 "`accumulate_steps` works on single batches. "
                 f"Received: steps_per_execution={self.steps_per_execution}. Use steps_per_execution=1."
             )
-        collect = self._make_function(functools.partial(self.train_step, apply=False))
-        apply = self._make_function(self.train_step)
+        collect = make_function(self, functools.partial(self.train_step, apply=False))
+        apply = make_function(self, self.train_step)
         with self.distribute_strategy.scope():
             self.gradient_sums = GradientSums(self.accumulate_steps, self.trainable_variables)
         batches = itertools.count(1)
@@ -52,8 +54,9 @@ class TensorFlowStep:
         gradients_of = self._whole_gradients if self.long_sequence is None else self._clip_gradients
         gradients, y_pred, losses = gradients_of(x, y, sample_weight)
         batch = tf.shape(tf.nest.flatten(x)[0])[0]
-        self._loss_tracker.update_state(self.total(losses) * self.replicas, sample_weight=batch)
-        self.track(losses)
+        loss = self.objective.total(losses) * self.replicas
+        loss_tracker(self).update_state(loss, sample_weight=batch)
+        self.objective.track(losses)
         if self.accumulate_steps > 1:
             gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:
@@ -63,15 +66,16 @@ class TensorFlowStep:
     def _whole_gradients(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
-            losses = self.stream_losses(x, y, y_pred, sample_weight, training=True)
-            loss = self.optimizer.scale_loss(self.total(losses))
+            losses = self.objective.whole(x, y, y_pred, sample_weight, training=True)
+            loss = self.optimizer.scale_loss(self.objective.total(losses))
         gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
-        self.tell_switch(losses)
+        self.objective.tell_switch(losses)
         return gradients, y_pred, losses
 
     def _clip_gradients(self, x, y, sample_weight):
         """Forward and backward of one clip after the other; only one clip's activations are alive."""
-        targets, states, earlier = self.targets(x, y), {}, None
+        objective, states, earlier = self.objective, {}, None
+        targets = objective.targets(x, y)
         sums, outputs, totals = None, [], {}
         clips = self.long_sequence.clips(x.shape[1])
         for clip in clips:
@@ -80,14 +84,14 @@ class TensorFlowStep:
                 with tf.control_dependencies([each for each in sums if each is not None]):
                     frames, states = tf.nest.map_structure(tf.identity, (frames, states))
             with tf.GradientTape() as tape:
-                losses, states, earlier = self.clip_losses(clip, frames, targets, sample_weight, states, earlier)
-                loss = self.optimizer.scale_loss(self.total(losses, clip.share))
+                losses, states, earlier = objective.of_clip(clip, frames, targets, sample_weight, states, earlier)
+                loss = self.optimizer.scale_loss(objective.total(losses, clip.share))
             gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
             sums = gradients if sums is None else [_add(*pair) for pair in zip(sums, gradients)]
-            self.tell_switch(losses, 1 / clip.share)
+            objective.tell_switch(losses, 1 / clip.share)
             totals = {name: totals.get(name, 0.0) + each for name, each in losses.items()}
             outputs.append(tf.stop_gradient(earlier))
-        return sums, self.new_outputs(clips, outputs), totals
+        return sums, objective.outputs(clips, outputs), totals
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()

@@ -1,4 +1,4 @@
-"""SavedModel export for TF Serving: `scs-keras export PRESET --output DIR`."""
+"""SavedModel export for TF Serving."""
 
 import json
 import os
@@ -10,94 +10,91 @@ import numpy as np
 
 import scs_keras
 from scs_keras import zoo
-from scs_keras.zoo.encoder_decoder import EncoderDecoder
 
 TOLERANCE = 1e-5
 
 
-def export_preset(name, output, weights=None, size=None):
-    """Exports a preset and returns the version directory, the next free integer in `output`.
+def export(model: keras.Model, output: str | Path, size: tuple[int, int] | None = None) -> Path:
+    """Exports a model of the zoo and returns the version directory, the next free integer in `output`.
 
-    Signatures, all float32 and with a free batch size:
+    The signatures are those of `zoo.signatures(model)`, with free batch sizes and all floating point as float32:
         serving_default: `frames` (batch, time, height, width, channels) to `output`.
+    and of models that stream:
         step: `frame` (batch, height, width, channels), `state_0`, ... to `output`, `next_state_0`, ...; TF Serving
-            keeps nothing between calls, so the state goes in and out with each. Of SCS models only.
-        initial_state: `batch_size` (scalar int32) to `state_0`, ... Of SCS models only.
+            keeps nothing between calls, so the state goes in and out with each.
+        initial_state: `batch_size` (scalar int32) to `state_0`, ...
 
     The export is loaded again and compared with the model before it gets its name; the largest
     differences stand in `assets.extra/parity.json`.
 
     Args:
-        name: of the preset.
+        model: of the zoo, with its `preset` and the weights to export.
         output: folder that TF Serving watches.
-        weights: a `.weights.h5` file instead of the preset's.
         size: (height, width) of the frames; None for the preset's.
 
     Raises:
-        ValueError: for an unknown preset or one without weights, a size below 1, another backend than TensorFlow,
-            or an export that does not give the model's numbers.
+        ValueError: for a model without preset, a size below 1, another backend than TensorFlow, or an export that
+            does not give the model's numbers.
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"Export needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
+    if getattr(model, "preset", None) is None:
+        raise ValueError(
+            f"Export takes a model of the zoo. Received: {type(model).__name__} without a `preset`. "
+            "For example: export(zoo.load(NAME), output)."
+        )
     if size is not None and min(size) < 1:
         raise ValueError(f"--size must be positive. Received: {tuple(size)}. For example: --size 256 256.")
-    model = zoo.load(name, weights=weights or "preset")
     time, height, width, channels = model.preset.input_shape
     frame = (*(size or (height, width)), channels)
+    signatures = zoo.signatures(model, (time, *frame))
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     version = 1 + max((int(path.name) for path in output.iterdir() if path.name.isdigit()), default=0)
     beside = output / f"writing_{version}"
     shutil.rmtree(beside, ignore_errors=True)
-    _write(model, beside, time, frame)
+    _write(model, signatures, beside)
     try:
-        parity = check(model, beside, time, frame)
+        parity = check(model, signatures, beside)
     except ValueError:
         shutil.rmtree(beside)
         raise
     (beside / "assets.extra").mkdir()
-    report = dict(preset=name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
+    report = dict(preset=model.preset.name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
     (beside / "assets.extra" / "parity.json").write_text(json.dumps(report, indent=1))
     os.replace(beside, output / str(version))
     return output / str(version)
 
 
-def _write(model, path, time, frame):
+def _write(model, signatures, path):
     import tensorflow as tf
 
-    def spec(shape, name):
-        return tf.TensorSpec((None, *shape), tf.float32, name=name)
+    def endpoint(signature):
+        def function(*inputs):
+            return dict(zip(signature.outputs, map(_served, signature.function(*inputs))))
 
-    def serving_default(frames):
-        return {"output": tf.cast(model(frames, training=False), tf.float32)}
-
-    def step(image, *states):
-        forecast, following = model.step(image, list(states))
-        named = {f"next_state_{index}": state for index, state in enumerate(following)}
-        return {"output": tf.cast(forecast, tf.float32), **named}
-
-    def initial_state(batch_size):
-        return {f"state_{index}": s for index, s in enumerate(model.initial_states(batch_size, *frame[:2]))}
+        return function
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    archive.add_endpoint("serving_default", serving_default, [spec((time, *frame), "frames")])
-    if streams(model):
-        states = model.initial_states(1, *frame[:2])
-        state_specs = [spec(state.shape[1:], f"state_{index}") for index, state in enumerate(states)]
-        archive.add_endpoint("step", step, [spec(frame, "frame"), *state_specs])
-        archive.add_endpoint("initial_state", initial_state, [tf.TensorSpec((), tf.int32, name="batch_size")])
+    for signature in signatures:
+        specs = [
+            tf.TensorSpec((None, *spec.shape) if spec.batched else spec.shape, spec.dtype, name=spec.name)
+            for spec in signature.inputs
+        ]
+        archive.add_endpoint(signature.name, endpoint(signature), specs)
     archive.write_out(str(path), verbose=False)
 
 
-def streams(model):
-    """Whether the model can take one frame at a time."""
-    return isinstance(model, EncoderDecoder)
+def _served(value):
+    """Floating point of any kind as float32."""
+    floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
+    return keras.ops.cast(value, "float32") if floating else value
 
 
-def check(model, path, time, frame):
+def check(model, signatures, path):
     """Largest differences between the export and the model, whole and streamed, on random frames in [0, 1].
 
     Raises:
@@ -105,19 +102,33 @@ def check(model, path, time, frame):
     """
     import tensorflow as tf
 
-    frames = np.random.default_rng(0).random((2, time, *frame), "float32")
-    expected = np.asarray(model(frames))
+    random = np.random.default_rng(0)
     loaded = tf.saved_model.load(str(path))  # must stay alive while its signatures are used
-    whole = loaded.signatures["serving_default"](frames=tf.constant(frames))["output"]
-    differences = {"serving_default": float(np.abs(whole - expected).max())}
-    if streams(model):
-        state = loaded.signatures["initial_state"](batch_size=tf.constant(2))
-        for index in range(time):
-            result = loaded.signatures["step"](frame=tf.constant(frames[:, index]), **state)
-            state = {key.removeprefix("next_"): value for key, value in result.items() if key != "output"}
-        differences["step"] = float(np.abs(result["output"] - expected).max())
-    if max(differences.values()) > TOLERANCE:
+    known = {signature.name: signature for signature in signatures}
+    whole = known["serving_default"]
+    inputs = {spec.name: tf.constant(random.random((2, *spec.shape), "float32")) for spec in whole.inputs}
+    expected = dict(zip(whole.outputs, map(_served, whole.function(*inputs.values()))))
+    found = loaded.signatures["serving_default"](**inputs)
+    differences = {"serving_default": max(_difference(found[name], expected[name]) for name in whole.outputs)}
+    if "step" in known:
+        state, outputs = loaded.signatures["initial_state"](batch_size=tf.constant(2)), []
+        for frame in tf.unstack(inputs["frames"], axis=1):
+            result = loaded.signatures["step"](frame=frame, **state)
+            state = {name.removeprefix("next_"): value for name, value in result.items() if name != "output"}
+            outputs.append(result["output"])
+        streamed = model.reduce_outputs(tf.stack(outputs, axis=1))
+        differences["step"] = _difference(streamed, expected["output"])
+    if not max(differences.values()) <= TOLERANCE:
         raise ValueError(
             f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}."
         )
     return differences
+
+
+def _difference(found, expected):
+    return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+
+
+def export_preset(name, output, weights=None, size=None):
+    """`export` of a preset by its name."""
+    return export(zoo.load(name, weights=weights or "preset"), output, size)

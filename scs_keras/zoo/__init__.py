@@ -1,43 +1,73 @@
-"""The model zoo: `zoo.load("scs_precipitation_small_radar")`, `zoo.list_presets()`."""
+"""The model zoo: `zoo.load("scs_precipitation_small_radar")`, `zoo.list_presets()`.
+
+Every sub-package is a task and has `PRESETS`, its records (`Preset`); nothing else knows the tasks' names.
+"""
 
 if __name__ != "scs_keras.zoo":  # through the link at the top of a checkout it would be a second package
     raise ImportError("Import scs_keras.zoo: the folder at the top of the repository is a link, for readers.")
 
-import difflib
+import importlib
+import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from scs_keras.core.arguments import check_known
 from scs_keras.zoo.files import load_weights, without_optimizer
-from scs_keras.zoo.precipitation import presets as precipitation
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.video_prediction import presets as video_prediction
 
-_TASKS = (precipitation, video_prediction)  # a new task is one folder and one line here
-_PRESETS = {preset.name: preset for task in _TASKS for preset in task.PRESETS}
+if TYPE_CHECKING:
+    import keras
 
-__all__ = ["Preset", "get_preset", "list_presets", "load"]
+    from scs_keras.core.signatures import Signature
+
+__all__ = ["Preset", "get_preset", "list_presets", "load", "signatures", "tasks"]
 
 
-def list_presets(task=None):
+def tasks() -> list[str]:
+    """Names of the tasks: the zoo's sub-packages, those of a folder added to `scs_keras.zoo.__path__` too."""
+    return [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
+
+
+def list_presets(task: str | None = None) -> list[Preset]:
     """All presets (`Preset` records), or those of one task, in the order of the papers' tables.
 
     Their names: `[preset.name for preset in zoo.list_presets()]`.
+
+    Raises:
+        ValueError: if there is no such task.
     """
-    return [preset for preset in _PRESETS.values() if task in (None, preset.task)]
+    if task is not None:
+        check_known("task", task, tasks())
+    return [preset for preset in _presets().values() if task in (None, preset.task)]
 
 
-def get_preset(name):
+def get_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
         ValueError: if there is none; the nearest names are given.
     """
-    if name not in _PRESETS:
-        near = difflib.get_close_matches(str(name), _PRESETS, n=1, cutoff=0.0)
-        raise ValueError(f"There is no preset {name!r}. Did you mean {near[0]!r}? Allowed: {', '.join(_PRESETS)}.")
-    return _PRESETS[name]
+    presets = _presets()
+    check_known("preset", name, presets)
+    return presets[name]
 
 
-def load(name, weights="preset", **arguments):
+def signatures(model: "keras.Model", input_shape: tuple[int, ...] | None = None) -> "tuple[Signature, ...]":
+    """What a model of the zoo answers to when it is served: its own `model.signatures(input_shape)` where it has
+    them, else the one that takes whole inputs. A tuple of `scs_keras.core.signatures.Signature`.
+
+    Args:
+        model: of the zoo, with its `preset`.
+        input_shape: (time, height, width, channels); None takes the preset's.
+    """
+    from scs_keras.core.signatures import whole
+
+    shape = tuple(model.preset.input_shape if input_shape is None else input_shape)
+    own = getattr(model, "signatures", None)
+    return own(shape) if own is not None else (whole(model, shape),)
+
+
+def load(name: str, weights: str | Path | None = "preset", **arguments: Any) -> "keras.Model":
     """A compiled model of the zoo, with `model.preset` and its `preprocess` and `postprocess`.
 
     Args:
@@ -48,10 +78,12 @@ def load(name, weights="preset", **arguments):
             sizes and weights `input_shape=(10, 48, 48, 3), hid_S=32`.
 
     Raises:
-        ValueError: if the preset is unknown, has no weights, the published file was changed, or there is no file at
-            the path or one of another model.
+        ValueError: if the preset or an argument is unknown, it has no weights, the published file was changed, or
+            there is no file at the path or one of another model.
     """
-    preset = get_preset(name).with_arguments(**arguments)
+    preset = get_preset(name)
+    preset.check_arguments(arguments)
+    preset = preset.with_arguments(**arguments)
     path = preset.checked_weights() if weights == "preset" else weights
     if path is not None and not Path(path).is_file():
         raise ValueError(
@@ -67,3 +99,28 @@ def load(name, weights="preset", **arguments):
                 "through scs-keras convert.",
             )  # fmt: skip
     return model
+
+
+def _presets() -> dict[str, Preset]:
+    """{name: preset} of all tasks, found anew at each call.
+
+    Raises:
+        ValueError: if a task has no PRESETS, a preset names another task, or two have one name.
+    """
+    found: dict[str, Preset] = {}
+    for task in tasks():
+        package = importlib.import_module(f"{__name__}.{task}")
+        if not hasattr(package, "PRESETS"):
+            raise ValueError(
+                f"Every folder of the zoo is a task with PRESETS in its __init__. {package.__name__} has none."
+            )
+        for preset in package.PRESETS:
+            if preset.task != task:
+                raise ValueError(f"{preset.name!r} lies in the task {task!r}. Received: task={preset.task!r}.")
+            if preset.name in found:
+                raise ValueError(
+                    f"Names of presets are unique. Received: {preset.name!r} of {found[preset.name].task!r} and "
+                    f"of {task!r}."
+                )
+            found[preset.name] = preset
+    return found

@@ -3,17 +3,13 @@
 import keras
 from keras import ops
 
+from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.model import SCSModel
+from scs_keras.core.states import shape_of
+from scs_keras.core.switch import switch_scope
+from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
-
-# For networks without normalisation, which over a whole image would tie a shower to how much it rains elsewhere:
-# initial gains that carry signal and memory. relu(s) * sigmoid(c) keeps about 1/8 of the variance of s; a sigmoid's
-# slope is at most 1/4, so gates forget within a step or two unless the recurrent kernel makes up for it.
-GAINS = dict(
-    spatial_initializer=keras.initializers.VarianceScaling(8.0, "fan_avg", "truncated_normal"),
-    recurrent_initializer=keras.initializers.VarianceScaling(64.0, "fan_avg", "truncated_normal"),
-)
 
 
 def fold(images, size):
@@ -56,7 +52,7 @@ def feed_back(image, prediction):
     return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
 
 
-class EncoderDecoder(OutputLength, SCSModel):
+class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
 
     Each image goes in again. Both networks work on images folded into `patch` x `patch` blocks, as Shi et
@@ -64,7 +60,7 @@ class EncoderDecoder(OutputLength, SCSModel):
     input; it starts at zero, so that the untrained model forecasts persistence. T1 forecasts the images too,
     T2 a temporal goal whose first channels are the change of the image, which moves it on.
 
-    A subclass sets `output_length` and says in `forward` what the networks see.
+    A subclass sets `output_length` and says in `forecast(x, stream, training)` what the networks see.
 
     Args:
         encoder, decoder: two networks of the same structure (`SCSNetwork`, or a layer with its `run`).
@@ -73,7 +69,14 @@ class EncoderDecoder(OutputLength, SCSModel):
         temporal_channels: of the temporal goal; None: T1 and T2 are not trained.
         temporal_goal: function `goal(x, y)` of observed and future images.
         extra_channels: what the decoder sees beside the image, see `decode`.
+
+    Call arguments:
+        x: observed images (batch, time, height, width, channels).
+        stream: "main", "spatial" or "temporal".
+        training: see `SCSNetwork`.
     """
+
+    can_be_cut = False  # into clips: what it puts out follows the whole input
 
     def __init__(
         self, encoder, decoder, patch=4, channels=1, temporal_channels=None, temporal_goal=None, extra_channels=0,
@@ -100,9 +103,9 @@ class EncoderDecoder(OutputLength, SCSModel):
         self.extra_channels = extra_channels
 
     def build(self, input_shape):
-        batch, _, height, width, channels = input_shape
-        rows, columns = (size and -(-size // self.patch) for size in (height, width))
-        folded = (batch, None, rows, columns, channels * self.patch**2)
+        batch, _, *size, channels = input_shape
+        self.frames_shape = tuple(input_shape[1:])
+        folded = (batch, None, *self.blocks(size), channels * self.patch**2)
         decoded = (*folded[:-1], (channels + self.extra_channels) * self.patch**2)
         for network, shape in ((self.network, folded), (self.decoder, decoded)):
             if not network.built:  # as it is after loading
@@ -113,11 +116,27 @@ class EncoderDecoder(OutputLength, SCSModel):
                 head.build((batch, *features[2:4], features[-1] + decoded[-1]))
         self.built = True
 
+    def blocks(self, size):
+        """(rows, columns) of blocks in images of size (height, width); None where that is not known."""
+        return tuple(None if each is None else -(-each // self.patch) for each in size)
+
+    def call(self, x, stream="main", initial_states=None, training=None):
+        if initial_states is not None:
+            raise ValueError(
+                f"{type(self).__name__} starts from its observed images. Received: initial_states. Leave them out, or "
+                "go on from them image by image with `step`."
+            )
+        with switch_scope(self.switch):
+            return self.forecast(x, check_stream(stream), training)
+
+    def forecast(self, x, stream, training):
+        """The images after the observed ones x, (batch, output_length, height, width, channels)."""
+        raise NotImplementedError
+
     def encode(self, observed, stream="main", states=None, training=False):
         """The encoder's states after the observed images (batch, time, height, width, channels)."""
         folded = swap_time_and_batch(fold(observed, self.patch))
-        _, state_after = self.network.run(folded, stream, states, training=bool(training))
-        return state_after(-1)
+        return self.network.run(folded, stream, states, training=bool(training))[1]
 
     def decode(self, image, states, stream="main", training=False, extra=None):
         """The future images after `image`, (batch, output_length, height, width, channels).
@@ -129,8 +148,7 @@ class EncoderDecoder(OutputLength, SCSModel):
         for _ in range(self.output_length):
             seen = image if extra is None else ops.concatenate([image, extra], axis=-1)
             folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
-            features, state_after = self.decoder.run(folded, stream, states, training=bool(training))
-            states = state_after(-1)
+            features, states = self.decoder.run(folded, stream, states, training=bool(training))
             head = self.sub_heads.get(stream) or self.head
             output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
             output = unfold(ops.cast(output, "float32"), self.patch, height, width)
@@ -139,13 +157,19 @@ class EncoderDecoder(OutputLength, SCSModel):
             outputs.append(output if stream == "temporal" else predicted)
         return ops.stack(outputs, axis=1)
 
-    def initial_states(self, batch_size, height, width):
-        """The encoder's gates before the first image."""
-        rows, columns = -(-height // self.patch), -(-width // self.patch)
-        return self.network.initial_states(batch_size, rows, columns)
+    def initial_states(self, inputs):
+        """The encoder's gates before the first image; `inputs` as in `SCSModel.initial_states`."""
+        batch, _, *size, _ = shape_of(inputs)
+        return self.network.initial_states(batch, *self.blocks(size))
 
     def step(self, frame, states):
         """One more observed image (batch, height, width, channels): (the forecast from here, the next states)."""
+        if not self.built:
+            self.build((None, None, *frame.shape[1:]))
         frame = ops.cast(frame, "float32")
         states = self.encode(frame[:, None], states=states)
         return self.decode(frame, states), states
+
+    def reduce_outputs(self, frames):
+        """The forecast of the call is that of the last step."""
+        return frames[:, -1]

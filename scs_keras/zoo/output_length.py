@@ -1,6 +1,7 @@
 """Models whose number of predicted frames is no matter of their weights."""
 
 from scs_keras.core.arguments import check_counts
+from scs_keras.core.keras_private import forget_functions
 
 
 class OutputLength:
@@ -19,5 +20,4 @@ class OutputLength:
     def output_length(self, value):
         check_counts(output_length=value)
         self._output_length = int(value)
-        # What Keras has compiled for `fit`, `evaluate` and `predict` has the old number in it.
-        self.train_function = self.test_function = self.predict_function = None
+        forget_functions(self)  # they have the old number in them

@@ -1,97 +1,153 @@
-"""A preset: one frozen record that says all there is to know of a model of the zoo."""
+"""A preset: one frozen record that says all there is to know of a model of the zoo. It imports no Keras."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from scs_keras.core.arguments import check_known
+from scs_keras.zoo.reference import Reference, resolve
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 
 @dataclass(frozen=True)
 class Preset:
     """One model of the zoo.
 
+    Functions are named by their place, "package.module:name", and imported when they are called.
+
     Attributes:
         name: `{model}_{task}_{size}_{data}`.
         task: folder of the zoo.
         summary: one line for people.
         paper_row: the row of the papers' tables that it stands for.
-        build: function of `arguments` that returns a compiled Keras model.
-        arguments: of `build`.
+        builder: function of `arguments` that returns a compiled Keras model.
+        arguments: of the builder, plain data.
         input_shape: (time, height, width, channels) of one example; height and width may vary.
         output_shape: likewise.
         values: what the numbers are, their range and unit.
-        preprocess, postprocess: functions between physical values and the model's.
-        recipe: module of `scs_keras.training.recipes` that trains it.
+        preprocess, postprocess: functions between physical values and the model's; both can be called:
+            `preset.preprocess(rain)`.
+        recipe: name of the recipe that trains it.
+        dataset: name of the data set that it is for.
         folder: where its weights and their record lie.
+        reduced: arguments that make a small version of it: a few thousand parameters, small frames, few of them.
+        example: function of the preset that returns an input of the model, (1, time, height, width, channels), of
+            what the package holds.
+        argument_names: function of `arguments` that returns the names of all arguments of the builder, or "" where
+            the builder's own signature has them.
         weights_licence, data_licence: what one may do with them.
+        labels: names of the classes, of models that have some.
+        changed: the arguments by which it differs from the preset of its name, see `with_arguments`.
     """
 
     name: str
     task: str
     summary: str
     paper_row: str
-    build: Callable
-    arguments: Mapping
-    input_shape: tuple
-    output_shape: tuple
+    builder: Reference
+    arguments: Mapping[str, Any]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
     values: str
-    preprocess: Callable
-    postprocess: Callable
+    preprocess: Reference
+    postprocess: Reference
     recipe: str
+    dataset: str
     folder: Path
+    reduced: Mapping[str, Any] = field(default_factory=dict)
+    example: Reference = Reference("")
+    argument_names: Reference = Reference("")
     weights_licence: str = "Apache-2.0"
     data_licence: str = ""
-    labels: tuple = field(default=())
+    labels: tuple[str, ...] = ()
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for each in fields(self):  # plain strings may be given
+            if each.type is Reference:
+                object.__setattr__(self, each.name, Reference(getattr(self, each.name)))
 
     @property
-    def weights_path(self):
+    def weights_path(self) -> Path:
         return self.folder / f"{self.name}.weights.h5"
 
     @property
-    def golden_path(self):
-        """npz with an `input` and the `output` that the weights give for it."""
-        return self.folder / f"{self.name}.golden.npz"
-
-    @property
-    def card_path(self):
+    def card_path(self) -> Path:
         return self.folder / f"{self.name}.md"
 
     @property
-    def record_path(self):
+    def record_path(self) -> Path:
         return self.folder / f"{self.name}.json"
 
     @property
-    def record(self):
+    def record(self) -> dict[str, Any]:
         """What was measured with the weights: sha256, bytes, recipe, metrics, date, version; {} without weights."""
         return json.loads(self.record_path.read_text()) if self.record_path.exists() else {}
 
     @property
-    def has_weights(self):
+    def has_weights(self) -> bool:
         return self.record_path.exists()
 
-    def with_arguments(self, **changes):
-        """The same with other arguments of `build`, among them those that change the shapes."""
+    def with_arguments(self, **changes: Any) -> "Preset":
+        """The same with other arguments of the builder, among them those that change the shapes."""
         if not changes:
             return self
+        changes = {name: _plain(value) for name, value in changes.items()}
         shape = tuple(changes.get("input_shape", self.input_shape))
         same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
         channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
-        output_shape = (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
-        arguments = {**self.arguments, **changes}
-        return replace(self, arguments=arguments, input_shape=shape, output_shape=output_shape)
+        return replace(
+            self,
+            arguments={**self.arguments, **changes},
+            changed={**self.changed, **changes},
+            input_shape=shape,
+            output_shape=(changes.get("output_length", self.output_shape[0]), *shape[1:3], channels),
+        )
 
-    def make(self):
+    def check_arguments(self, names: Iterable[str]) -> None:
+        """Raises ValueError for a name that the builder does not take; the message gives the nearest."""
+        if self.argument_names:
+            known = list(self.argument_names(**self.arguments))
+        else:
+            parameters = inspect.signature(resolve(self.builder)).parameters.values()
+            if any(each.kind is each.VAR_KEYWORD for each in parameters):
+                return  # it checks them itself
+            known = [each.name for each in parameters]
+        for name in names:
+            check_known(f"argument of {self.name}", name, known)
+
+    def make(self) -> "keras.Model":
         """The compiled model at random initial weights, built for the preset's input shape."""
-        model = self.build(**self.arguments)
+        model = self.builder(**self.arguments)
         if not model.built:
             model.build((None, *self.input_shape))
         model.preset = self
         return model
 
-    def checked_weights(self):
+    def make_example(self) -> "np.ndarray":
+        """An input of the model, (1, time, height, width, channels), the same each time."""
+        return self.example(self)
+
+    def predict(self, model: "keras.Model", raw: Any) -> Any:
+        """Physical values in, physical values out.
+
+        Args:
+            model: the model of this preset.
+            raw: a batch of inputs (batch, time, height, width, channels) as `preprocess` takes them.
+
+        Returns:
+            A batch of outputs as `postprocess` gives them.
+        """
+        return self.postprocess(model.predict(self.preprocess(raw), verbose=0))
+
+    def checked_weights(self) -> Path:
         """Path of the weights file.
 
         Raises:
@@ -111,13 +167,17 @@ class Preset:
             )
         return self.weights_path
 
-    def golden(self):
-        """(input, output) arrays that lie beside the weights."""
-        with np.load(self.golden_path, allow_pickle=False) as arrays:
-            return arrays["input"], arrays["output"]
+
+def _plain(value):
+    """Arguments as a saved model's config gives them back: records as dicts, sequences as tuples."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def file_sha256(path):
+def file_sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,3 +17,12 @@ def resolve(reference: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except AttributeError as error:
         raise ValueError(f"{module} has no {name!r}. Received: {reference!r}.") from error
+
+
+class Reference(str):
+    """The place of a function, "package.module:name"; a call imports its module and calls it."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return resolve(self)(*args, **kwargs)

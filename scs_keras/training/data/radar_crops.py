@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scs_keras.training.data.radar_files import RadarEvent
-from scs_keras.zoo.precipitation.units import FULL_SCALE_DBZ
+from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
 
 @dataclass(frozen=True)

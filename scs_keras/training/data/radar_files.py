@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 _LAYOUT = (
     "one .npz file per event, with rain (time, height, width) uint16 in 0.01 mm/h, valid (height, width) bool, "

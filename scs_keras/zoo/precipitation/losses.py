@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 THRESHOLDS = {0.5: 1.4, 2.0: 2.2, 5.0: 3.5}
 

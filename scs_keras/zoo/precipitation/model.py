@@ -5,8 +5,10 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.goals import displacements, frame_difference, mean_flow, optical_flow, warp
+from scs_keras.core.keras_private import forget_functions
+from scs_keras.core.states import filled, shape_of
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
-from scs_keras.zoo.precipitation.units import rain_to_scaled
+from scs_keras.zoo.radar_units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
 
@@ -107,9 +109,7 @@ class PrecipitationForecaster(EncoderDecoder):
         self.predicted_shape = None
         self.calibration = Calibration(name="calibration")
 
-    def forward(self, x, stream, states, training):
-        if states is not None:
-            raise ValueError("A forecaster starts from its observed images. Received: initial_states.")
+    def forecast(self, x, stream, training):
         if len(x.shape) != 5 or x.shape[1] < (2 if self.advection else 1):
             raise ValueError(
                 "A forecaster takes (batch, time, height, width, 1) images"
@@ -131,23 +131,35 @@ class PrecipitationForecaster(EncoderDecoder):
             images = move(images, past[:, : self.output_length])
         if stream != "temporal" and not training:
             images = self.calibration(images)
-        return images, lambda index: None
+        return images
 
     def predict(self, x, *args, **kwargs):
         """As Keras's, for images of another size at each call: Keras would compile for any size at the second
         one, but the flow's coarse-to-fine levels need to know it."""
         shape = tuple(getattr(x, "shape", ()))[1:]
         if shape != self.predicted_shape:
-            self.predict_function, self.predicted_shape = None, shape
+            forget_functions(self)
+            self.predicted_shape = shape
         return super().predict(x, *args, **kwargs)
 
     # Streaming ----------------------------------------------------------------------------------
 
-    def initial_states(self, batch_size, height, width, observed=5):
-        """States before the first image: the encoder's gates, or with `advection` the images seen last (zeros)."""
-        if self.advection:
-            return [ops.zeros((batch_size, observed - 1, height, width, 1))]
-        return super().initial_states(batch_size, height, width)
+    def initial_states(self, inputs):
+        """States before the first image: the encoder's gates, or with `advection` the images seen last (zeros).
+
+        Raises:
+            ValueError: with `advection`, if the number of observed images is not known.
+        """
+        if not self.advection:
+            return super().initial_states(inputs)
+        observed = inputs.shape[1]
+        if observed is None:
+            raise ValueError(
+                "With `advection` the states are the images seen last: the number of observed images must be known. "
+                f"Received: shape={tuple(inputs.shape)}. For example: keras.Input((5, height, width, 1))."
+            )
+        batch, _, height, width, _ = shape_of(inputs)
+        return [filled((batch, observed - 1, height, width, 1), 0.0, "float32")]
 
     def step(self, frame, states):
         """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
@@ -161,7 +173,7 @@ class PrecipitationForecaster(EncoderDecoder):
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         config = dict(encoder=serialize(self.network), decoder=serialize(self.decoder), name=self.name)
-        return {**self.config, **config, "output_length": self.output_length}
+        return {**self.config, **config, "output_length": self.output_length, **self.preset_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scs_keras.zoo.files import written_beside
-from scs_keras.zoo.precipitation.units import scaled_to_dbz, scaled_to_rain
+from scs_keras.zoo.radar_units import scaled_to_dbz, scaled_to_rain
 
 _COLOURS = (
     "#dbeaf6", "#aed0eb", "#6daedb", "#2f7fc1", "#2a9d5c", "#7cc653", "#f7e04b", "#fcae2e", "#f46d1f", "#dc2f28",

@@ -1,28 +1,14 @@
 """The video-prediction models of the zoo: a data set is a row, a model's configuration on it another."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import keras
-
-from scs_keras.core.switch import ASTSGD
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.video_prediction.build import build
-from scs_keras.zoo.video_prediction.units import flow_to_scaled, pixels_to_scaled, scaled_to_flow, scaled_to_pixels
 
-
-def compiled(name, input_shape, output_length, learning_rate, **hyperparameters):
-    """`build(name, ...)`, compiled with the benchmark's optimiser and loss; SCS with sub-goals also with a switch.
-
-    Args:
-        learning_rate: of Adam; the peak of the benchmark's schedule.
-    """
-    model = build(name, input_shape, output_length, **hyperparameters)
-    goals = {}
-    if hyperparameters.get("sub_goals"):
-        goals = dict(spatial_loss="mse", temporal_loss="mse", switch=ASTSGD())
-    model.compile(keras.optimizers.Adam(learning_rate, epsilon=1e-8), loss=model.benchmark_loss(), **goals)
-    return model
+_UNITS = "scs_keras.zoo.video_prediction.units"
+PIXELS = (f"{_UNITS}:pixels_to_scaled", f"{_UNITS}:scaled_to_pixels")
+FLOW = (f"{_UNITS}:flow_to_scaled", f"{_UNITS}:scaled_to_flow")
+RAIN = ("scs_keras.zoo.radar_units:rain_to_scaled", "scs_keras.zoo.radar_units:scaled_to_rain")
 
 
 @dataclass(frozen=True)
@@ -35,7 +21,7 @@ class Data:
     future: int
     licence: str
     values: str = "grey or colour values / 255, in [0, 1]"
-    units: tuple = field(default=(pixels_to_scaled, scaled_to_pixels))
+    units: tuple = PIXELS
     size: str = ", the published size"
 
 
@@ -45,7 +31,7 @@ DATA = {
     ),
     "taxibj": Data(
         "TaxiBJ", "TAU Tab. 3", (4, 32, 32, 2), 4, "TaxiBJ: research use (not part of this package)",
-        "in- and outflow of taxis, scaled to [0, 1]", (flow_to_scaled, scaled_to_flow),
+        "in- and outflow of taxis, scaled to [0, 1]", FLOW,
     ),
     "kth": Data("KTH", "TAU Tab. 5", (10, 128, 128, 1), 20, "KTH: research use (not part of this package)"),
     "kitti_caltech": Data(
@@ -60,7 +46,7 @@ DATA = {
         "radar composites, small", "none: beyond the papers", (5, 64, 64, 1), 5,
         "Radar composites of MeteoSwiss, FMI, KNMI and BoM (research and test use; not part of this package) and "
         "Meteo-France's MeteoNet (Open Licence 2.0)",
-        "reflectivity / 70 dBZ, clipped to [0, 1]", size="",
+        "reflectivity / 70 dBZ, clipped to [0, 1]", RAIN, size="",
     ),
 }  # fmt: skip
 
@@ -78,15 +64,6 @@ MODELS = {
         "kitti_caltech": dict(hid_S=64, hid_T=256, N_T=6, N_S=2, drop_path=0.1, learning_rate=1e-2),
         "small_moving_mnist": SMALL_SIMVP,
         "small_radar": SMALL_SIMVP,
-    }),
-    "tau_no_static": ("TAU without static attention", {
-        "small_moving_mnist": dict(SMALL_SIMVP, static_attention=False),
-    }),
-    "tau_no_dynamic": ("TAU without dynamic attention", {
-        "small_moving_mnist": dict(SMALL_SIMVP, dynamic_attention=False),
-    }),
-    "tau_no_regularisation": ("TAU without its regularisation", {
-        "small_moving_mnist": dict(SMALL_SIMVP, alpha=0.0),
     }),
     "simvp": ("SimVP (IncepU)", {
         "moving_mnist": dict(hid_S=64, hid_T=512, N_T=8, N_S=4, learning_rate=1e-3),
@@ -175,34 +152,51 @@ MODELS |= {
     )
     for model in LEGACY
 }
-_CLASSES = {
-    "convlstm_large": "convlstm",
-    "scs": "scs_video",
-    "tau_no_static": "tau",
-    "tau_no_dynamic": "tau",
-    "tau_no_regularisation": "tau",
-}  # where the preset's name is not that of `build`
+_CLASSES = {"convlstm_large": "convlstm", "scs": "scs_video"}  # where the preset's name is not that of `build`
+
+_RECURRENT = dict(num_hidden=(4, 4), patch_size=2, filter_size=3)
+_SIMVP = dict(hid_S=4, hid_T=16, N_S=2, N_T=2, mlp_ratio=2.0)
+REDUCED = {  # {name of `build`: hyperparameters of a small version}
+    "tau": _SIMVP,
+    "simvp": _SIMVP,
+    "simvp_gsta": _SIMVP,
+    "convlstm": _RECURRENT,
+    "predrnn": _RECURRENT,
+    "predrnnpp": _RECURRENT,
+    "predrnnv2": _RECURRENT,
+    "mim": _RECURRENT,
+    "e3dlstm": _RECURRENT,
+    "mau": dict(num_hidden=(4, 4), sr_size=2),
+    "phydnet": dict(patch_size=2),
+    "crevnet": dict(n_blocks=(1, 1, 1), predictor_rnn_layers=1),
+    "scs_video": dict(structure=[dict(filters=4)]),
+}
+_REDUCED_TIME, _REDUCED_SIZE = 4, 16  # observed frames, height and width
 
 
 def _preset(model, data, hyperparameters):
     title, rows = MODELS[model][0], DATA[data]
     base = model.removesuffix("_legacy")
+    name = _CLASSES.get(base, base)
+    small = (_REDUCED_TIME, _REDUCED_SIZE, _REDUCED_SIZE, rows.observed[-1])
     return Preset(
         name=f"{model}_video_{data}",
         task="video_prediction",
         summary=f"{title} on {rows.title}, {rows.observed[0]} frames to {rows.future}{rows.size}",
         paper_row=f"{rows.table}, {title}",
-        build=compiled,
-        arguments=dict(
-            name=_CLASSES.get(base, base), input_shape=rows.observed, output_length=rows.future, **hyperparameters
-        ),
+        builder="scs_keras.zoo.video_prediction.builder:compiled",
+        arguments=dict(name=name, input_shape=rows.observed, output_length=rows.future, **hyperparameters),
+        argument_names="scs_keras.zoo.video_prediction.builder:argument_names",
         input_shape=rows.observed,
         output_shape=(rows.future, *rows.observed[1:]),
         values=rows.values,
         preprocess=rows.units[0],
         postprocess=rows.units[1],
         recipe="video_prediction",
+        dataset=data.removeprefix("small_"),
         folder=Path(__file__).parent / "weights",
+        reduced=dict(input_shape=small, output_length=2, **REDUCED[name]),
+        example="scs_keras.zoo.video_prediction.example:moving_disc",
         data_licence=rows.licence,
     )
 

@@ -8,7 +8,8 @@ from keras import ops
 from scs_keras.core.arguments import check_counts
 from scs_keras.core.goals import frame_difference
 from scs_keras.core.network import SCSNetwork, as_stages
-from scs_keras.zoo.encoder_decoder import GAINS, EncoderDecoder, with_channels
+from scs_keras.zoo.encoder_decoder import EncoderDecoder, with_channels
+from scs_keras.zoo.gains import GAINS
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 
 STRUCTURE = (dict(filters=64, layers=3),)
@@ -96,10 +97,8 @@ class SCSVideo(VideoPredictor, EncoderDecoder):
     def build(self, input_shape=None):
         EncoderDecoder.build(self, (None, *self.frames_shape))
 
-    def forward(self, x, stream, states, training):
-        if states is not None:
-            raise ValueError("A video model starts from its observed frames. Received: initial_states.")
+    def forecast(self, x, stream, training):
         self.check_frames(x)
         x = ops.cast(x, "float32")  # the frames are added up in full precision
         states = self.encode(x, stream, training=training)
-        return self.decode(x[:, -1], states, stream, training=training), lambda index: None
+        return self.decode(x[:, -1], states, stream, training=training)
