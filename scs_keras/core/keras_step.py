@@ -1,8 +1,10 @@
 """The training step where Keras does not run on TensorFlow: Keras's own; the model's loss does the rest."""
 
+import keras
 
-class KerasStep:
-    """Mixed into SCSModel, for example on JAX. It takes one gradient of everything, its optimiser clips."""
+
+class KerasStep(keras.Model):
+    """The base of SCSModel elsewhere, for example on JAX. It takes one gradient of everything, its optimiser clips."""
 
     replicas = 1
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 from scs_keras.core.keras_private import loss_tracker, make_function
 
 
-class TensorFlowStep:
-    """Mixed into SCSModel where Keras runs on TensorFlow."""
+class TensorFlowStep(keras.Model):
+    """The base of SCSModel where Keras runs on TensorFlow."""
 
     @property
     def replicas(self):
