@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -79,6 +80,23 @@ def test_the_check_sees_another_models_export(tmp_path):
     assert max(export.check(model, signatures, tmp_path / "served").values()) <= 1e-5
     with pytest.raises(ValueError, match="does not give the model's numbers"):
         export.check(trained, zoo.signatures(trained, (5, 16, 16, 1)), tmp_path / "served")
+
+
+def test_signatures_of_a_model_that_takes_whole_inputs_and_of_one_that_streams():
+    preset = zoo.get_preset("tau_video_small_radar")
+    arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
+    (whole,) = zoo.signatures(preset.with_arguments(**arguments).make())
+    assert (whole.name, whole.outputs, whole.inputs[0].shape) == ("serving_default", ("output",), (3, 16, 16, 1))
+    model = zoo.load("scs_precipitation_advection_small_radar", weights=None)
+    signatures = {each.name: each for each in zoo.signatures(model, (5, 24, 32, 1))}
+    assert list(signatures) == ["serving_default", "step", "initial_state"]
+    assert [spec.shape for spec in signatures["step"].inputs] == [(24, 32, 1), (4, 24, 32, 1)]
+    assert zoo.signatures(model)[0].inputs[0].shape == (5, 256, 256, 1)  # the preset's
+
+
+def test_a_model_without_preset(tmp_path):
+    with pytest.raises(ValueError, match="Export takes a model of the zoo. Received: Sequential"):
+        export.export(keras.Sequential([keras.layers.Dense(1)]), tmp_path)
 
 
 def test_size_must_be_positive(tmp_path):
