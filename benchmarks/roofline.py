@@ -22,7 +22,7 @@ import tensorflow as tf
 from measuring import begun, profile, provenance, result_path, seconds, write
 
 from scs_keras import zoo
-from scs_keras.training.flops import multiply_adds
+from scs_keras.training.costs import multiply_adds
 
 MODELS = (
     "tau", "simvp", "simvp_gsta", "convlstm", "predrnn", "predrnnpp", "predrnnv2", "mim", "e3dlstm", "phydnet", "mau",

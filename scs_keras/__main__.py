@@ -1,157 +1,317 @@
-"""The command line: `scs-keras COMMAND --help`."""
+"""The command line: `scs-keras COMMAND --help`.
+
+What a task adds to it, options, recipes and commands, is found in the tasks; nothing here names one. Help, errors of
+use and the list of presets need no backend.
+"""
 
 import argparse
-import logging
+import inspect
 import os
 import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, NoReturn
 
-COMMANDS = {
-    "presets": "list the models of the zoo",
-    "demo": "forecast the radar sequence that ships with the project",
-    "train": "train a recipe",
-    "evaluate": "score a preset on a folder of radar events or videos",
-    "predict": "forecast from one radar file or video",
-    "export": "write a SavedModel for TF Serving",
-    "convert": "turn a checkpoint of the public video-prediction benchmark into weights of the zoo",
-    "publish": "make a training's weights those of a preset (for developers of the zoo)",
-}
+import scs_keras
+
+PRESET_OR_RUN = "name of a preset (scs-keras presets), or the folder of a training"
+_SETTINGS = dict(action="append", default=[], metavar="KEY=VALUE")
 
 
-def parser():
-    """The argument parser; each command says what it needs."""
-    main = argparse.ArgumentParser(prog="scs-keras", description="SCS models for sequences of images.")
-    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+class Parser(argparse.ArgumentParser):
+    """Errors of use say which help there is."""
 
-    command["presets"].add_argument("--task", help="only this task")
-    command["presets"].add_argument("--flops", action="store_true", help="count parameters and multiply-adds instead")
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}. Type: {self.prog} --help\n")
 
-    command["demo"].add_argument("--output", default=".", help="folder for forecast.png and forecast.gif")
 
-    train = command["train"]
-    train.add_argument("recipe")
-    train.add_argument("--data", required=True, help="folder with the data")
-    train.add_argument("--output", required=True, help="folder for checkpoints, logs and weights")
-    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe")
-    train.add_argument("--strategy", default="one", choices=("one", "mirrored"), help="devices of this machine")
-    train.add_argument("--quiet", action="store_true", help="no progress bar")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; errors of the user's are one message, not a traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    name = next((word for word in words if not word.startswith("-")), None)
+    try:
+        parser = command_line(name, words)
+        options = vars(parser.parse_args(words))
+        options.pop("run")(**{name: value for name, value in options.items() if name not in ("run", "command")})
+    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
+        sys.exit(f"scs-keras {name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"scs-keras {name}: interrupted. The same command goes on from the last checkpoint.")
 
-    for name in ("evaluate", "predict", "export"):
-        command[name].add_argument("preset")
-        command[name].add_argument("--weights", help="a .weights.h5 file, for example of your own training")
 
-    evaluate = command["evaluate"]
-    evaluate.add_argument("--data", required=True, help="folder with radar events (npz) or videos")
-    evaluate.add_argument("--dataset", help="videos: what the folder holds, for example moving_mnist, kth or folder")
-    evaluate.add_argument("--split", help="only this part: train, val or test (videos: test; radar events: all)")
-    evaluate.add_argument("--stride", type=int, help="windows start at every so many frames")
-    evaluate.add_argument("--limit", type=int, help="videos: score so many sequences, evenly spread")
-    evaluate.add_argument("--steps", type=int, help="videos: number of frames to predict")
-    evaluate.add_argument("--json", help="write {event or dataset: {forecast: {metric: value}}} here")
-    evaluate.add_argument("--lead-json", help="write the same for every lead time here")
+# The parser ---------------------------------------------------------------------------------------------------------
 
-    for name in ("evaluate", "predict"):
-        command[name].add_argument("--model", help="videos: arguments that the weights were trained with, as JSON")
 
-    predict = command["predict"]
-    predict.add_argument(
-        "--input", required=True,
-        help="a radar event (npz), whose last images are the observed ones; or a video (npy, npz, mp4, image folder)",
-    )  # fmt: skip
-    predict.add_argument("--output", required=True, help="folder for forecast.npz and pictures")
-    predict.add_argument("--steps", type=int, help="number of images to forecast")
-    predict.add_argument(
-        "--beyond", action="store_true", help="videos: forecast what follows the last frame, compare with nothing"
-    )
+def command_line(command: str | None, words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line; its options are those of the preset or training that the line names."""
+    from scs_keras.training.task import commands
 
-    export = command["export"]
-    export.add_argument("--output", required=True, help="folder; a version directory is made in it")
-    export.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="frame size in pixels")
-
-    convert = command["convert"]
-    convert.add_argument("checkpoint", help="PyTorch file (.pth, .ckpt), or npz of the same names")
-    convert.add_argument("--model", required=True, metavar="PRESET", help="for example tau_video_moving_mnist")
-    convert.add_argument("--output", help="weights file; by default beside the checkpoint, ending in .weights.h5")
-
-    publish = command["publish"]
-    publish.add_argument("training", help="output folder of a finished `scs-keras train`")
-    publish.add_argument("--data", required=True, help="folder with the data to score on")
+    main = Parser(prog="scs-keras", description="Models for sequences of images: train, evaluate, predict, export.")
+    main.add_argument("--version", action="version", version=f"scs-keras {scs_keras.__version__}")
+    parsers = main.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    subject = _subject(command, words)
+    for name, (add, help) in COMMANDS.items():
+        parser = parsers.add_parser(name, help=help, description=help, formatter_class=argparse.RawTextHelpFormatter)
+        if name == command:
+            add(parser, subject)
+    for name, by_task in commands().items():
+        _add_task_command(parsers, name, by_task, words if name == command else ())
     return main
 
 
-def presets(arguments):
+def _subject(command, words):
+    """The preset, recipe or training that the line names; None if there is none, which the command itself will say."""
+    from scs_keras import zoo
+    from scs_keras.training.output import Output
+    from scs_keras.training.task import recipes
+
+    if command not in COMMANDS:
+        return None
+    known = {*recipes(), *(preset.name for preset in zoo.list_presets())}
+    rest = list(words)[list(words).index(command) + 1 :]
+    return next((word for word in rest if word in known or Output(word).recipe_file.is_file()), None)
+
+
+def _add(parser, option):
+    name = option.name if option.positional else f"--{option.name}"
+    given: dict[str, Any] = dict(help=option.help)
+    if option.flag:
+        given.update(action="store_true")
+    else:
+        given.update(type=option.type, choices=option.choices, default=option.default)
+    if option.required:
+        given.update(required=True)
+    parser.add_argument(name, **given)
+
+
+def _task_options(parser, command, subject):
+    """Adds the options of the task of a preset or training; without one, says where they are to be seen."""
+    source = _task_and_dataset(subject)
+    if source is None:
+        parser.epilog = f"A task has further options: scs-keras {command} PRESET --help"
+        return
+    task, _ = source
+    for option in task.options_of(command):
+        _add(parser, option)
+
+
+def _task_and_dataset(subject):
+    """(Task, data set) of a preset or training; None for None."""
+    from scs_keras import zoo
+    from scs_keras.training.output import Output
+    from scs_keras.training.task import recipes, task
+
+    if subject is None or subject in recipes():
+        return None
+    presets = {preset.name: preset for preset in zoo.list_presets()}
+    if subject in presets:
+        return task(presets[subject].task), presets[subject].dataset
+    recipe = Output(subject).recipe()
+    return task(recipe.task), recipe.dataset
+
+
+def _add_task_command(parsers, name, by_task, words):
+    """A command that tasks bring; where several do, the one whose preset the line names, or that --task says."""
     from scs_keras import zoo
 
-    if arguments.flops:
-        from scs_keras.training.flops import print_costs
+    help = next(iter(by_task.values())).help
+    parser = parsers.add_parser(name, help=help, description=help)
+    of_presets = {preset.name: preset.task for preset in zoo.list_presets()} if len(by_task) > 1 and words else {}
+    named = [of_presets[word] for word in words if of_presets.get(word) in by_task]
+    given = [after for word, after in zip(words, words[1:]) if word == "--task" and after in by_task]
+    task = [*given, *named, next(iter(by_task))][0]
+    if len(by_task) > 1:
+        parser.add_argument("--task", choices=list(by_task), default=task, help="which task's command")
+    for option in by_task[task].options:
+        _add(parser, option)
+    parser.set_defaults(run=_run_task_command(by_task[task]))
 
-        return print_costs(arguments.task)
-    for preset in zoo.list_presets(arguments.task):
+
+def _run_task_command(command):
+    def run(task=None, **options):
+        from scs_keras.zoo.reference import resolve
+
+        start_backend()
+        said = resolve(command.run)(**options)
+        if said is not None:
+            print(said)
+
+    return run
+
+
+# The commands -------------------------------------------------------------------------------------------------------
+
+
+def add_presets(parser, subject):
+    parser.add_argument("--task", help="only this task")
+    parser.add_argument("--flops", action="store_true", help="count parameters and multiply-adds instead (minutes)")
+    parser.set_defaults(run=presets)
+
+
+def presets(task=None, flops=False):
+    from scs_keras import zoo
+    from scs_keras.core.arguments import check_known
+
+    if task is not None:
+        check_known("task", task, zoo.tasks())
+    if flops:
+        start_backend()
+        from scs_keras.training.costs import print_costs
+
+        return print_costs(task)
+    for preset in zoo.list_presets(task):
         print(f"{preset.name:45} {'trained' if preset.has_weights else 'no weights':11} {preset.summary}")
 
 
-def demo(arguments):
-    from scs_keras.training.demo import demo
+def add_train(parser, subject):
+    from scs_keras.training.distribute import STRATEGIES
+    from scs_keras.training.run import recipe_of
+    from scs_keras.training.task import recipes
 
-    demo(arguments.output)
-
-
-def train(arguments):
-    from scs_keras.training.run import train
-
-    train(
-        arguments.recipe, arguments.data, arguments.output, arguments.set, arguments.strategy,
-        verbose=0 if arguments.quiet else 1,
-    )  # fmt: skip
-
-
-def evaluate(arguments):
-    from scs_keras.training.tasks import task_of
-
-    task_of(arguments.preset).evaluate(
-        arguments.preset, arguments.data, arguments.weights, arguments.split, arguments.stride,
-        arguments.json, arguments.lead_json, arguments.dataset, arguments.limit, arguments.steps, arguments.model,
-    )  # fmt: skip
+    parser.add_argument("recipe", help=f"{', '.join(recipes())}; or a preset's name; or the folder of a training")
+    parser.add_argument("--data", required=True, help="folder with the data")
+    parser.add_argument("--output", help="folder for checkpoints, logs and weights")
+    parser.add_argument(
+        "--set", **_SETTINGS, help="change a value of the recipe, or model.KEY, an argument of the model"
+    )
+    parser.add_argument("--strategy", default="one", choices=STRATEGIES, help="devices of this machine")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=train)
+    if subject is not None:
+        recipe = recipe_of(subject)
+        values = (f"  {each.name}={getattr(recipe, each.name)}" for each in fields(recipe) if each.name != "arguments")
+        parser.epilog = "\n".join([inspect.cleandoc(type(recipe).__doc__ or ""), "", "Values:", *values])
 
 
-def predict(arguments):
-    from scs_keras.training.tasks import task_of
+def train(recipe, data, output, set, strategy, quiet):
+    from scs_keras.training.run import recipe_of, train
 
-    task_of(arguments.preset).predict(
-        arguments.preset, arguments.input, arguments.output, arguments.weights, arguments.steps, arguments.beyond,
-        arguments.model,
-    )  # fmt: skip
-
-
-def export(arguments):
-    from scs_keras.serving.export import export_preset
-
-    print(export_preset(arguments.preset, arguments.output, arguments.weights, arguments.size))
+    recipe_of(recipe, (each for each in set if not each.startswith("model.")))  # what is wrong shows at once
+    start_backend()
+    train(recipe, data, output, set, strategy, verbose=0 if quiet else 1)
 
 
-def convert(arguments):
-    from scs_keras.training.convert import convert
+def _add_source(parser):
+    parser.add_argument("source", metavar="PRESET|RUN", help=PRESET_OR_RUN)
+    parser.add_argument("--weights", help="a .weights.h5 file instead of the preset's, for example a converted one")
+    parser.add_argument("--set", **_SETTINGS, help="model.KEY=VALUE: an argument of the model")
 
-    print(convert(arguments.checkpoint, arguments.model, arguments.output))
+
+def _source(source, weights, set):
+    from scs_keras.training.source import source as source_of
+
+    if set:  # whether the model has these arguments is asked of its builder
+        start_backend()
+    made = source_of(source, weights, set)
+    start_backend()
+    return made
 
 
-def publish(arguments):
+def add_evaluate(parser, subject):
+    _add_source(parser)
+    parser.add_argument("--data", required=True, help="folder with the data")
+    parser.add_argument("--dataset", help="what the folder holds; by default what the model is for")
+    parser.add_argument(
+        "--split", help="which part: train, val or test; by default the one that models are measured on"
+    )
+    parser.add_argument("--limit", type=int, help="score so many samples, evenly spread")
+    parser.add_argument("--json", help="write all scores here")
+    _task_options(parser, "evaluate", subject)
+    parser.set_defaults(run=evaluate)
+
+
+def evaluate(source, weights, set, data, dataset, split, limit, json, **options):
+    from scs_keras.training.evaluate import evaluate
+
+    model = _source(source, weights, set)
+    own = {option.name.replace("-", "_") for option in model.task.dataset(dataset or model.dataset).options}
+    given = {name: value for name, value in options.items() if value is not None}
+    readers = {name: value for name, value in given.items() if name in own}
+    predictors = {name: value for name, value in given.items() if name not in own}
+    evaluate(model, data, dataset, split, limit, json, readers, predictors)
+
+
+def add_predict(parser, subject):
+    _add_source(parser)
+    parser.add_argument("--input", required=True, help="file or folder, for example a radar event (npz) or a video")
+    parser.add_argument("--output", required=True, help="folder for the predictions and pictures")
+    _task_options(parser, "predict", subject)
+    parser.set_defaults(run=predict)
+
+
+def predict(source, weights, set, input, output, **options):
+    from scs_keras.training.predict import predict
+
+    predict(_source(source, weights, set), input, output, **options)
+
+
+def add_export(parser, subject):
+    _add_source(parser)
+    parser.add_argument("--output", required=True, help="folder; a version directory is made in it")
+    parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="frame size in pixels")
+    parser.set_defaults(run=export)
+
+
+def export(source, weights, set, output, size):
+    model = _source(source, weights, set)
+    from scs_keras.serving.export import export
+
+    print(export(model.load(), output, size))
+
+
+def add_publish(parser, subject):
+    parser.add_argument("training", help="output folder of a finished `scs-keras train`")
+    parser.add_argument("--data", required=True, help="folder with the data to score on")
+    parser.add_argument("--golden", help="folder for the output on the preset's example (tests/golden of a checkout)")
+    parser.set_defaults(run=publish)
+
+
+def publish(training, data, golden):
+    start_backend()
     from scs_keras.training.publish import publish
 
-    publish(arguments.training, arguments.data)
+    publish(training, data, golden)
 
 
-def main(argv=None):
-    """Runs a command; errors of the user's are one message, not a traceback."""
-    arguments = parser().parse_args(argv)
+COMMANDS = {
+    "presets": (add_presets, "list the models of the zoo"),
+    "train": (add_train, "train a recipe or a preset, or go on with a training"),
+    "evaluate": (add_evaluate, "score a model beside its baselines"),
+    "predict": (add_predict, "make predictions from a file or folder of your own"),
+    "export": (add_export, "write a SavedModel for TF Serving"),
+    "publish": (add_publish, "make a training's weights those of its preset (for developers of the zoo)"),
+}
+
+
+# The backend --------------------------------------------------------------------------------------------------------
+
+
+def start_backend() -> None:
+    """Imports Keras without what its backend logs, which is shown only if the import fails.
+
+    TensorFlow has no setting that stops all of its lines: so what is written to standard error is kept back meanwhile.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "keras" in sys.modules:
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as log:
+        os.dup2(log.fileno(), 2)
+        try:
+            scs_keras.import_keras()
+        except ImportError:
+            os.dup2(kept, 2)
+            log.seek(0)
+            os.write(2, log.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+    import logging
+
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # not that another frame size compiles anew
-    try:
-        globals()[arguments.command](arguments)
-    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
-        sys.exit(f"scs-keras {arguments.command}: {error}")
-    except KeyboardInterrupt:
-        sys.exit(f"scs-keras {arguments.command}: interrupted. The same command goes on from the last checkpoint.")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,43 @@
-"""Scores of forecasts on whole events, against plain loops."""
+"""Scores of forecasts on whole events, against plain loops, and the tables that are made of them."""
 
+import dataclasses
 import json
 import math
 
 import numpy as np
 import pytest
 
+from scs_keras import zoo
+from scs_keras.core import goals
 from scs_keras.training import evaluate
-from scs_keras.training.data.radar import RadarEvent, windows
-from scs_keras.training.evaluate import (
-    METRICS,
-    baselines,
-    evaluate_forecasts,
-    format_lead_table,
-    format_table,
-    score_model,
-    write_json,
-)
+from scs_keras.training.data.radar import RadarEvent, RadarSequences
+from scs_keras.training.evaluate import document, score, score_model, write_json
+from scs_keras.training.precipitation.samples import RadarSamples
+from scs_keras.training.precipitation.scores import RainScores, baselines
+from scs_keras.training.scores import Column, by_part, markdown_table, text_tables
+from scs_keras.training.source import Source
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
+
+METRICS = [column.name for column in RainScores.columns]
+
+
+def samples_of(events, input_length=3, output_length=3, stride=1):
+    return RadarSamples("radar", RadarSequences(events, input_length, output_length, stride))
+
+
+def scored(forecasts, events, input_length=3, output_length=3, stride=1, batch_size=4):
+    """{forecast: RainScores}; forecasts of the frames alone."""
+    predictions = {name: lambda x, about, f=forecast: f(x) for name, forecast in forecasts.items()}
+    return score(
+        predictions, samples_of(events, input_length, output_length, stride), RainScores, batch_size=batch_size
+    )
+
+
+def beaten(steps):
+    """The baselines as functions of the frames alone."""
+    preset = dataclasses.replace(zoo.list_presets("precipitation")[0], output_shape=(steps, 12, 10, 1))
+    made = baselines(preset, None, None)
+    return {name: lambda frames, f=prediction: f(frames, None) for name, prediction in made.items()}
 
 
 def event(name="a", time=9, size=(12, 10), scale=6.0, seed=0):
@@ -37,7 +57,8 @@ def noisy(frames):
 
 
 def truth_teller(event, input_length, output_length):
-    by_input = {w.frames.tobytes(): w.target for w in windows(event, input_length, output_length)}
+    samples = samples_of([event], input_length, output_length)
+    by_input = {samples[i][0].tobytes(): samples[i][1] for i in range(len(samples))}
     return lambda frames: np.stack([by_input[each.tobytes()] for each in frames])
 
 
@@ -71,23 +92,37 @@ def loop_scores(forecast, event, input_length, output_length, stride, leads):
 @pytest.mark.parametrize("stride, batch_size", [(1, 4), (2, 1)])
 def test_pooled_scores_equal_a_loop_over_pixels(stride, batch_size):
     events = [event(scale=12), event("b", time=7, scale=12, seed=1)]
-    made = evaluate_forecasts({"noisy": noisy}, events, 3, 3, stride, batch_size)
+    scores = scored({"noisy": noisy}, events, 3, 3, stride, batch_size)["noisy"]
+    made = scores.parts()["event"]
     assert list(made) == ["a", "b"]
     for each in events:
         expected = loop_scores(noisy, each, 3, 3, stride, leads=range(3))
-        assert set(made[each.name]["noisy"]) == set(METRICS) == set(expected)
-        assert all(type(value) is float for value in made[each.name]["noisy"].values())
+        assert set(made[each.name]) == set(METRICS) == set(expected)
+        assert all(type(value) is float for value in made[each.name].values())
         for metric, value in expected.items():
-            assert made[each.name]["noisy"][metric] == pytest.approx(value, rel=1e-6), metric
+            assert made[each.name][metric] == pytest.approx(value, rel=1e-6), metric
+    counts = [len(range(0, len(each.times) - 5, stride)) for each in events]  # windows; all have as many valid pixels
+    expected = np.average([made[each.name]["mse"] for each in events], weights=counts)
+    assert scores.result()["mse"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_scores_per_lead_equal_a_loop_over_pixels():
     one = event(scale=12)
-    pooled, by_lead = evaluate_forecasts({"noisy": noisy}, [one], 3, 3, per_lead=True)
-    assert pooled == evaluate_forecasts({"noisy": noisy}, [one], 3, 3)
-    for lead in range(3):
+    scores = scored({"noisy": noisy}, [one])["noisy"]
+    by_lead = scores.parts()["lead time"]
+    assert list(by_lead) == ["+5 min", "+10 min", "+15 min"]
+    for lead, name in enumerate(by_lead):
         for metric, value in loop_scores(noisy, one, 3, 3, 1, leads=[lead]).items():
-            assert by_lead["a"]["noisy"][metric][lead] == pytest.approx(value, rel=1e-6), metric
+            assert by_lead[name][metric] == pytest.approx(value, rel=1e-6), metric
+    assert scores.result() == scores.parts()["event"]["a"]
+
+
+def test_lead_times_of_radars_with_other_steps_are_not_mixed():
+    slow = dataclasses.replace(event("slow", seed=3), step_minutes=10)
+    by_lead = scored({"noisy": noisy}, [event(scale=12), slow])["noisy"].parts()["lead time"]
+    assert list(by_lead) == [f"+{minutes} min" for minutes in (5, 10, 15, 20, 30)]
+    expected = loop_scores(noisy, slow, 3, 3, 1, leads=[2])["mse"]
+    assert by_lead["+30 min"]["mse"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_metrics_are_the_documented_ones():
@@ -99,7 +134,7 @@ def test_metrics_are_the_documented_ones():
 
 def test_a_perfect_forecast():
     one = event(scale=12)
-    scores = evaluate_forecasts({"perfect": truth_teller(one, 3, 3)}, [one], 3, 3)["a"]["perfect"]
+    scores = scored({"perfect": truth_teller(one, 3, 3)}, [one])["perfect"].result()
     assert scores.pop("mse") == 0
     for metric, value in scores.items():
         assert value == (0 if metric.startswith("far") else pytest.approx(1)), metric
@@ -108,24 +143,25 @@ def test_a_perfect_forecast():
 def test_rain_of_exactly_the_threshold_is_an_event():
     rain = np.full((4, 5, 5), 0.5, "float32")
     one = RadarEvent("a", rain, np.ones((5, 5), bool), 300 * np.arange(4), 5)
-    scores = evaluate_forecasts(baselines(2), [one], 2, 2)["a"]["persistence"]
+    scores = scored(beaten(2), [one], 2, 2)["persistence"].result()
     assert scores["csi_0.5"] == 1 and scores["csi_2"] is None
     below = RadarEvent("a", rain - np.float32(0.01), one.valid, one.times, 5)
-    assert evaluate_forecasts(baselines(2), [below], 2, 2)["a"]["persistence"]["csi_0.5"] is None
+    assert scored(beaten(2), [below], 2, 2)["persistence"].result()["csi_0.5"] is None
 
 
 def test_undefined_scores_are_null(tmp_path):
     dry = RadarEvent("dry", np.zeros((6, 12, 12), "float32"), np.ones((12, 12), bool), 300 * np.arange(6), 5)
     forecasts = {"wet": lambda frames: np.full_like(frames, 0.4), "dry": np.zeros_like}
-    results, by_lead = evaluate_forecasts(forecasts, [dry], 3, 3, per_lead=True)
-    write_json(tmp_path / "made" / "scores.json", results)
-    scores = json.loads((tmp_path / "made" / "scores.json").read_text())["dry"]
+    scores = scored(forecasts, [dry])
+    write_json(tmp_path / "made" / "scores.json", {name: each.result() for name, each in scores.items()})
+    by_lead = scores["dry"].parts()["lead time"]
+    scores = json.loads((tmp_path / "made" / "scores.json").read_text())
     assert scores["dry"]["mse"] == 0 and all(v is None for k, v in scores["dry"].items() if k != "mse")
     assert scores["wet"]["mse"] == pytest.approx(0.16, rel=1e-6)
     assert scores["wet"]["csi_2"] == 0 and scores["wet"]["far_2"] == 1  # false alarms alone
     assert scores["wet"]["pod_2"] is None and scores["wet"]["correlation"] is None
     assert scores["wet"]["csi_10"] is None  # 28 dBZ are below 10 mm/h
-    assert by_lead["dry"]["dry"]["pod_5"] == [None, None, None]
+    assert [values["pod_5"] for values in by_lead.values()] == [None, None, None]
 
 
 def test_baselines():
@@ -133,7 +169,7 @@ def test_baselines():
     y, x = np.mgrid[:side, :side]
     storm = [0.6 * np.exp(-((x - 20 - 2 * t) ** 2 + (y - 32) ** 2) / 60) for t in range(6)]
     frames = np.stack(storm).astype("float32")[None, ..., None]
-    made = {name: forecast(frames[:, :4]) for name, forecast in baselines(2).items()}
+    made = {name: forecast(frames[:, :4]) for name, forecast in beaten(2).items()}
     assert list(made) == ["persistence", "advection"]
     np.testing.assert_array_equal(made["persistence"], np.repeat(frames[:, 3:4], 2, axis=1))
     assert isinstance(made["advection"], np.ndarray) and made["advection"].shape == (1, 2, side, side, 1)
@@ -144,77 +180,117 @@ def test_baselines():
 class Model:
     """As much of a zoo model as scoring needs."""
 
-    output_length = 3
-
-    class preset:  # noqa: N801
-        input_shape = (4, 12, 10, 1)
-
     def predict(self, frames, verbose):
-        assert frames.shape[1:] == self.preset.input_shape and frames.dtype == "float32"
+        assert frames.shape[1:] == (4, 12, 10, 1) and frames.dtype == "float32"
         return noisy(frames)
 
 
-def test_a_model_is_scored_beside_the_baselines(monkeypatch):
-    monkeypatch.setattr(evaluate, "advect", lambda frames, steps: np.repeat(frames[:, -1:] * 0.5, steps, axis=1))
+@pytest.fixture
+def forecaster(monkeypatch):
+    """A preset that sees four images and forecasts three, whose model is `Model`."""
+    monkeypatch.setattr(goals, "advect", lambda frames, steps: np.repeat(frames[:, -1:] * 0.5, steps, axis=1))
+    shapes = dict(input_shape=(4, 12, 10, 1), output_shape=(3, 12, 10, 1))
+    preset = dataclasses.replace(zoo.list_presets("precipitation")[0], **shapes)
+    monkeypatch.setattr(Source, "load", lambda self: Model())
+    return Source("some", preset, "preset", "radar", {})
+
+
+def test_a_model_is_scored_beside_the_baselines(forecaster):
     one = event()
-    scores = score_model(Model(), [one], stride=2)["a"]
+    samples = samples_of([one], 4, 3, stride=2)
+    scores = score_model(Model(), forecaster, samples, lambda: samples)
     assert list(scores) == ["model", "persistence", "advection"]
-    assert scores["model"] == evaluate_forecasts({"x": noisy}, [one], 4, 3, 2)["a"]["x"]
+    assert scores["model"].result() == scored({"x": noisy}, [one], 4, 3, 2)["x"].result()
 
 
 def save(folder, one):
     np.savez(folder / f"{one.name}.npz", rain=one.rain_mm_h, valid=one.valid, times=one.times, step_minutes=5)
 
 
-def test_evaluate_preset_writes_and_prints(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(evaluate, "advect", lambda frames, steps: np.repeat(frames[:, -1:], steps, axis=1))
-    loaded = {}
-    monkeypatch.setattr(evaluate.zoo, "load", lambda name, weights: loaded.update({name: weights}) or Model())
+def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys):
     for one in (event("a"), event("b", seed=2)):
         save(tmp_path, one)
-    arguments = dict(json_file=tmp_path / "s.json", lead_json_file=tmp_path / "lead.json")
-    results = evaluate.evaluate_preset("some", tmp_path, **arguments)
-    assert loaded == {"some": "preset"}
-    assert (
-        json.loads((tmp_path / "s.json").read_text())
-        == results
-        == score_model(Model(), [event("a"), event("b", seed=2)])
-    )
-    assert len(json.loads((tmp_path / "lead.json").read_text())["b"]["model"]["csi_2"]) == 3
+    results = evaluate.evaluate(forecaster, tmp_path, json_file=tmp_path / "s.json")
+    samples = samples_of([event("a"), event("b", seed=2)], 4, 3)
+    expected = score_model(Model(), forecaster, samples, lambda: samples)
+    assert {name: each.result() for name, each in results.items()} == {
+        name: each.result() for name, each in expected.items()
+    }
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["scores"] == {name: each.result() for name, each in expected.items()}
+    assert found["parts"] == by_part(expected) and found["parts"]["event"].keys() == {"a", "b"}
+    assert len(found["parts"]["lead time"]) == 3 and found["samples"] == len(samples)
     printed = capsys.readouterr().out
     assert "CSI 0.5" in printed and "+15 min" in printed and "advection" in printed
+    assert "all events (there is no split.json)" in printed
     (tmp_path / "split.json").write_text('{"train": ["a.npz", "b.npz"], "val": []}')
     with pytest.raises(ValueError, match="no event belongs to --split val"):
-        evaluate.evaluate_preset("some", tmp_path, split="val")
+        evaluate.evaluate(forecaster, tmp_path, split="val")
+    with pytest.raises(ValueError, match="Radar events have the parts train, val and all. Received: --split test"):
+        evaluate.evaluate(forecaster, tmp_path, split="test")
 
 
 def test_tables_show_every_forecast_and_undefined_scores():
-    results, by_lead = evaluate_forecasts({"noisy": noisy, "other": noisy}, [event(scale=1.5)], 3, 3, per_lead=True)
-    table = format_table(results)
-    scores = results["a"]["noisy"]
-    assert f"{scores['mse']:.5f}" in table and f"{scores['pod_0.5']:.4f}" in table
-    assert scores["pod_10"] is None and " -\n" in table + "\n"
-    assert table.count("noisy") == table.count("other") == 3
-    assert len({len(line) for line in table.split("\n\n")[1].splitlines()}) == 1  # columns are aligned
-    lead = format_lead_table(by_lead, {"a": 10})
-    assert "+10 min" in lead and "+30 min" in lead and f"{by_lead['a']['noisy']['mse'][2]:.5f}" in lead
+    scores = scored({"noisy": noisy, "other": noisy}, [event(scale=1.5)])
+    result, table = scores["noisy"].result(), text_tables("radar", scores)
+    assert f"{result['mse']:.5f}" in table and f"{result['pod_0.5']:.4f}" in table
+    pooled = table.split("By ")[0]
+    assert result["pod_10"] is None and " - \n" in pooled + "\n"
+    assert pooled.count("noisy") == pooled.count("other") == 3
+    assert len({len(line) for line in pooled.split("\n\n")[1].splitlines()}) == 1  # columns are aligned
+    lead = table.split("By lead time:")[1]
+    by_lead = scores["noisy"].parts()["lead time"]
+    assert "+10 min" in lead and "+15 min" in lead and f"{by_lead['+15 min']['mse']:.5f}" in lead
+
+
+def test_the_best_of_a_column_is_marked():
+    columns = Column("low", "LOW", digits=1), Column("high", "HIGH", better="higher"), Column("count", "n", better="")
+    results = {"a": dict(low=1.0, high=1.0, count=5), "b": dict(low=2.0, high=None, count=5)}
+    assert markdown_table(columns, results, "data") == [
+        "| data | LOW | HIGH | n |",
+        "|---|---|---|---|",
+        "| a | **1.0** | 1.0000 | 5.0000 |",
+        "| b | 2.0 | - | 5.0000 |",
+    ]
+    two = scored({"good": truth_teller(event(scale=12), 3, 3), "bad": noisy}, [event(scale=12)])
+    good, bad = text_tables("radar", two).splitlines()[3:5]
+    assert good.count("*") == 7 and "*" not in bad
+
+
+def test_many_parts_are_rows():
+    class Many(RainScores):
+        def parts(self):
+            return {"class": {f"number {i}": self.result() for i in range(30)}}
+
+    scores = {"noisy": Many(None)}
+    scores["noisy"].tallies = scored({"noisy": noisy}, [event(scale=12)])["noisy"].tallies
+    lines = text_tables("radar", scores).split("By class:")[1].splitlines()
+    assert len([line for line in lines if line.startswith("number 7")]) == 7  # main columns
+    assert max(map(len, lines)) < 40
 
 
 def test_errors():
     one = event()
     for forecasts, events, message in (
-        ({}, [one], "needs events and forecasts. Received: 1 events, 0 forecasts"),
-        ({"noisy": noisy}, [], "needs events and forecasts"),
+        ({}, [one], "needs predictions and samples. Received: 0 predictions, 4 samples"),
         ({"noisy": noisy}, [one, event("short", time=5)], "short.npz: the sequence is too short. Needed: 6"),
         (
             {"flat": lambda frames: frames[:, :2]},
             [one],
-            r"forecast 'flat' must have shape \(4, 3, .* on a. Received: \(4, 2",
+            r"prediction 'flat' must have shape \(3, .* on a. Received: \(2",
         ),
-        ({"bad": lambda frames: frames * np.nan}, [one], "forecast 'bad' has NaN"),
+        ({"bad": lambda frames: frames * np.nan}, [one], "prediction 'bad' has NaN"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate_forecasts(forecasts, events, 3, 3)
+            scored(forecasts, events)
+    with pytest.raises(ValueError, match="events is empty"):
+        scored({"noisy": noisy}, [])
+
+
+def test_document_says_what_was_scored(forecaster):
+    samples = samples_of([event()], 4, 3)
+    found = document(forecaster, samples, score_model(Model(), forecaster, samples, None, limit=2), limit=2)
+    assert found["samples"] == 2 and found["data"] == "radar" and found["preset"] == forecaster.preset.name
 
 
 def test_json_is_whole_or_not_written(tmp_path):

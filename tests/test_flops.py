@@ -10,7 +10,7 @@ from keras import ops
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
-from scs_keras.training import flops
+from scs_keras.training import costs as flops
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build
 from tests.presets import only_presets

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from scs_keras.zoo.precipitation.convlstm import ConvLSTMNetwork
 
 from scs_keras import LTSC, SCSModel, SCSNetwork
+from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close, random, randomize, to_numpy
 
 X, Y = random(2, 7, 5, 5, 2), random(2, 7, 5, 5, 1, seed=1)

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from scs_keras.training.data.radar import read_event, windows
+from scs_keras.training.data.radar import RadarSequences, read_event
 from scs_keras.zoo.files import written_beside
 from scs_keras.zoo.precipitation.pictures import forecast_animation, forecast_picture
 from scs_keras.zoo.precipitation.sample import SAMPLE
@@ -97,10 +97,10 @@ def test_animation_loops_over_all_frames(tmp_path, observed):
 
 def test_the_sample_makes_a_picture_with_rain(tmp_path):
     event = read_event(SAMPLE)
-    window = next(windows(event, 5, 5))
-    observed = np.concatenate([window.frames, window.target])
-    forecasts = {"persistence": np.repeat(window.frames[-1:], 5, axis=0)}
-    arguments = observed, forecasts, window.times, event.step_minutes
+    sequences = RadarSequences([event], 5, 5)
+    observed = sequences.window(0)
+    forecasts = {"persistence": np.repeat(observed[4:5], 5, axis=0)}
+    arguments = observed, forecasts, sequences.times(0), event.step_minutes
     forecast_picture(tmp_path / "p.png", *arguments, valid=event.valid, title="Observed and forecast")
     header = (tmp_path / "p.png").read_bytes()[:24]
     width, height = struct.unpack(">II", header[16:])

@@ -14,12 +14,12 @@ from scs_keras.training.data.bilinear import resize
 from scs_keras.training.data.radar import (
     Augmentation,
     RadarEvent,
+    RadarSequences,
     read_event,
     read_events,
-    training_batch,
-    training_dataset,
-    windows,
 )
+from scs_keras.training.precipitation.samples import RadarSamples
+from scs_keras.training.samples import training_dataset
 from scs_keras.zoo.precipitation.sample import SAMPLE
 from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
@@ -244,26 +244,41 @@ def test_windows_cover_the_event():
     valid = np.ones((48, 48), bool)
     valid[:5] = False
     one = event(time=11, valid=valid)
-    made = list(windows(one, 4, 3, stride=2))
+    made = RadarSamples("radar", RadarSequences([one], 4, 3, stride=2))
     assert len(made) == 3
-    for start, window in zip((0, 2, 4), made):
-        np.testing.assert_array_equal(window.frames[..., 0], one.scaled[start : start + 4])
-        np.testing.assert_array_equal(window.target[..., 0], one.scaled[start + 4 : start + 7])
-        np.testing.assert_array_equal(window.mask[..., 0], np.broadcast_to(valid, (3, 48, 48)))
-        np.testing.assert_array_equal(window.times, one.times[start : start + 7])
-    assert len(list(windows(one, 8, 3))) == 1
+    for index, start in enumerate((0, 2, 4)):
+        frames, target, mask = made[index]
+        np.testing.assert_array_equal(frames[..., 0], one.scaled[start : start + 4])
+        np.testing.assert_array_equal(target[..., 0], one.scaled[start + 4 : start + 7])
+        np.testing.assert_array_equal(mask[..., 0], np.broadcast_to(valid, (3, 48, 48)))
+        np.testing.assert_array_equal(made.about(index)["times"], one.times[start : start + 7])
+        assert made.about(index)["group"] == "a" and made.about(index)["step_minutes"] == 5
+    assert len(RadarSamples("radar", RadarSequences([one], 8, 3))) == 1
+    assert len(made.every(1)) == 5 and made.every(1).sequences.events == [one]
 
 
 def test_window_errors():
     with pytest.raises(ValueError, match=r"a.npz: the sequence is too short. Needed: 41 frames \(20 .* 21 .*found: 40"):
-        windows(event(), 20, 21)
+        RadarSequences([event()], 20, 21)
     with pytest.raises(ValueError, match="stride must be a whole number"):
-        windows(event(), 5, 5, stride=0)
+        RadarSequences([event()], 5, 5, stride=0)
 
 
 # --- training batches -------------------------------------------------------------------------------------------------
 
 SIZES = dict(batch_size=4, crop=24, input_length=5, output_length=3)
+
+
+def training_samples(events, batch_size, crop, input_length, output_length, augmentation=Augmentation()):
+    return RadarSamples("radar train", RadarSequences(events, input_length, output_length), crop, augmentation)
+
+
+def training_batch(events, step, batch_size, crop, input_length, output_length, seed=0, augmentation=Augmentation()):
+    """Observed and future images and the future's valid pixels, as a forecaster cuts them."""
+    samples = training_samples(events, batch_size, crop, input_length, output_length, augmentation)
+    sequences, valid = samples.batch(step, batch_size, seed)
+    mask = np.broadcast_to(valid[:, None], sequences[:, input_length:].shape)
+    return sequences[:, :input_length], sequences[:, input_length:], mask
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
@@ -379,8 +394,10 @@ def test_training_errors():
     ):
         with pytest.raises(ValueError, match=message):
             training_batch(events, step=0, **SIZES | changes)
-        with pytest.raises(ValueError, match=message):
-            training_dataset(events, **SIZES | changes)  # at once, not at the first batch
+        with pytest.raises(ValueError, match="must" if changes else message):  # at once, not at the first batch
+            arguments = SIZES | changes
+            seed = arguments.pop("seed", 0)
+            training_dataset(training_samples(events, **arguments), arguments["batch_size"], seed)
 
 
 @pytest.mark.parametrize(
@@ -404,29 +421,30 @@ def test_augmentation_errors(changes, message):
 @on_tensorflow
 def test_a_dataset_goes_on_where_training_stopped():
     events = [event(), event("b", seed=1)]
-    whole = training_dataset(events, **SIZES, seed=5).take(6)
-    resumed = list(training_dataset(events, **SIZES, seed=5, start_step=4).take(2))
+    samples = training_samples(events, **SIZES)
+    whole = training_dataset(samples, 4, seed=5).take(6)
+    resumed = list(training_dataset(samples, 4, seed=5, start_step=4).take(2))
     for step, parts in enumerate(whole):
-        for part, expected in zip(parts, training_batch(events, step, **SIZES, seed=5)):
+        for part, expected in zip(parts, samples.batch(step, 4, 5), strict=True):
             assert part.shape == expected.shape
             np.testing.assert_array_equal(part, expected)
         if step >= 4:
             np.testing.assert_array_equal(parts[0], resumed[step - 4][0])
-    assert [tuple(spec.shape) for spec in whole.element_spec] == [(4, 5, 24, 24, 1)] + [(4, 3, 24, 24, 1)] * 2
+    assert [tuple(spec.shape) for spec in whole.element_spec] == [(4, 8, 24, 24, 1), (4, 24, 24, 1)]
 
 
 @on_tensorflow
 def test_python_exits_while_batches_are_being_made(tmp_path):
     script = """
 import time
-from scs_keras.training.data.step_dataset import step_dataset
+from scs_keras.training.step_dataset import step_dataset
 import numpy as np
 def batch(step):
     end = time.monotonic() + 0.1
     while time.monotonic() < end:
         np.arange(1000).sum()
     return (np.full(3, step, "float32"),)
-iterator = iter(step_dataset(batch, [(3,)], start_step=2))
+iterator = iter(step_dataset(batch, start_step=2))
 print(float(next(iterator)[0][0]))
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}

@@ -1,22 +1,29 @@
 """Training by recipe: settings, resuming, logs, that it learns."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from typing import ClassVar
 
 import keras
 import numpy as np
 import pytest
 
 from scs_keras import ASTSGD, SCSModel, SCSNetwork
-from scs_keras.training import run
-from scs_keras.training.data.step_dataset import step_dataset
+from scs_keras.training import output, run
+from scs_keras.training.checkpoint import Checkpoint, minutes_of
+from scs_keras.training.distribute import is_chief, strategy_scope
+from scs_keras.training.output import Output
+from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.recipe import Recipe, converted, with_settings
+
+CHECKPOINT, WEIGHTS = "checkpoint.weights.h5", "model.weights.h5"
 
 SETTINGS = [
     "preset=scs_precipitation_small_radar", "steps=12", "checkpoint_every=2", "batch_size=2", "crop=16", "border=2", "warmup=1",
@@ -50,19 +57,19 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     command = [sys.executable, "-m", "scs_keras", "train", "precipitation_radar", "--data", str(radar), "--quiet"]
     command += [part for setting in SETTINGS for part in ("--set", setting)]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    for sign in ("recipe.json", run.CHECKPOINT):  # before the first checkpoint, and after it
+    for sign in ("recipe.json", CHECKPOINT):  # before the first checkpoint, and after it
         killed = subprocess.Popen([*command, "--output", str(parts)])
         while not (parts / sign).exists():
             assert killed.poll() is None
             time.sleep(0.05)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
-        assert (parts / run.CHECKPOINT).exists() == (sign == run.CHECKPOINT)
-    assert not (parts / run.WEIGHTS).exists()
+        assert (parts / CHECKPOINT).exists() == (sign == CHECKPOINT)
+    assert not (parts / WEIGHTS).exists()
     resumed = subprocess.run([*command, "--output", str(parts)], capture_output=True, text=True)
     assert resumed.returncode == 0 and "Going on from step" in resumed.stdout, resumed.stderr
     subprocess.run([*command, "--output", str(whole)], check=True)
-    expected, received = weights_of(whole / run.WEIGHTS), weights_of(parts / run.WEIGHTS)
+    expected, received = weights_of(whole / WEIGHTS), weights_of(parts / WEIGHTS)
     assert expected.keys() == received.keys() and len(expected) > 20
     for name in expected:
         np.testing.assert_allclose(received[name], expected[name], atol=1e-6, err_msg=name)
@@ -70,7 +77,7 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     assert [row["epoch"] for row in rows[-5:]] == list("12345")  # the killed epoch's row may be missing
     assert {"loss", "spatial_loss", "p"} <= set(rows[0])
     assert (parts / "tensorboard").exists()
-    assert os.path.getsize(whole / run.WEIGHTS) < os.path.getsize(whole / run.CHECKPOINT) / 2  # no optimiser state
+    assert os.path.getsize(whole / WEIGHTS) < os.path.getsize(whole / CHECKPOINT) / 2  # no optimiser state
 
 
 def test_it_learns(radar, tmp_path):
@@ -80,56 +87,92 @@ def test_it_learns(radar, tmp_path):
     assert losses[-1] < losses[0] / 2
 
 
-def tiny_recipe():
+class RandomSequences:
+    """Random inputs and targets, as samples."""
+
+    name, labels = "random", ()
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return (*(part[0] for part in self.batch(index, 1, 0)), None)
+
+    def about(self, index):
+        return dict(name=str(index), group="random")
+
+    def batch(self, step, size, seed):
+        return tuple(
+            np.random.default_rng((step, part)).normal(size=(size, 2, 4, 3, 1)).astype("float32") for part in (0, 1)
+        )
+
+
+@dataclass(frozen=True)
+class Tiny(Recipe):
     """A recipe of one semi-coupled layer on random sequences."""
 
-    @dataclass(frozen=True)
-    class Recipe:
-        steps: int = 5
-        checkpoint_every: int = 2
-        seed: int = 0
+    task: ClassVar[str] = "precipitation"
 
-    def build(recipe):
-        model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+    steps: int = 5
+    batch_size: int = 4
+    checkpoint_every: int = 2
+    dropout: float = 0.0
+
+    def check(self):
+        pass
+
+    def samples(self, folder, split):
+        return RandomSequences()
+
+    def resolve(self, samples):
+        return self
+
+    def model(self, samples):
+        head = keras.Sequential([keras.layers.Dropout(self.dropout), keras.layers.Dense(1)])
+        model = SCSModel(SCSNetwork([2]), head)
         model.build((None, 2, 4, 3, 1))
         model.compile(keras.optimizers.Adam(0.01), "mse", spatial_loss="mse", switch=ASTSGD())
         return model
 
-    def batches(recipe, folder, start_step):
-        def batch(step):
-            return tuple(
-                np.random.default_rng((step, part)).normal(size=(4, 2, 4, 3, 1)).astype("float32") for part in (0, 1)
-            )
 
-        return step_dataset(batch, [(4, 2, 4, 3, 1)] * 2, start_step)
+@pytest.fixture
+def tiny(monkeypatch):
+    with_tiny(monkeypatch)
 
-    return SimpleNamespace(Recipe=Recipe, build=build, batches=batches)
+
+def with_tiny(monkeypatch):
+    for module in (run, output):
+        monkeypatch.setattr(module, "recipes", lambda: {"tiny": Tiny})
 
 
 @pytest.mark.parametrize(("strategy", "stopped_after"), [("one", 1), ("mirrored", 0)])
-def test_last_stretch_may_be_shorter(strategy, stopped_after, tmp_path, monkeypatch, two_replicas, uninterrupted):
+def test_last_stretch_may_be_shorter(strategy, stopped_after, tiny, tmp_path, monkeypatch, two_replicas, uninterrupted):
     """Five steps, a checkpoint every two: on one device or two, stopped and resumed anywhere, the weights are the same."""
     import tensorflow as tf
 
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: two_replicas)
-    monkeypatch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+    interrupt(monkeypatch, stopped_after, "tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
+    model = run.train("tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
+    assert keras.ops.convert_to_numpy(model.optimizer.iterations) == 5
+    expected, received = uninterrupted, weights_of(tmp_path / "out" / WEIGHTS)
+    assert expected.keys() == received.keys()
+    for name in expected:
+        np.testing.assert_allclose(received[name], expected[name], atol=1e-5, err_msg=name)
+
+
+def interrupt(monkeypatch, stopped_after, *arguments, **options):
+    """Trains, as if it were interrupted right after the checkpoint of that epoch."""
     with monkeypatch.context() as patch:
-        save = run.Checkpoint.on_epoch_end
+        save = Checkpoint.on_epoch_end
 
         def save_and_stop(self, epoch, logs=None):
             save(self, epoch, logs)
             if epoch == stopped_after:
                 raise KeyboardInterrupt
 
-        patch.setattr(run.Checkpoint, "on_epoch_end", save_and_stop)
+        patch.setattr(Checkpoint, "on_epoch_end", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            run.train("tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
-    model = run.train("tiny", tmp_path, tmp_path / "out", strategy=strategy, verbose=0)
-    assert keras.ops.convert_to_numpy(model.optimizer.iterations) == 5
-    expected, received = uninterrupted, weights_of(tmp_path / "out" / run.WEIGHTS)
-    assert expected.keys() == received.keys()
-    for name in expected:
-        np.testing.assert_allclose(received[name], expected[name], atol=1e-5, err_msg=name)
+            run.train(*arguments, **options)
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +180,52 @@ def uninterrupted(tmp_path_factory):
     """The weights of the tiny recipe, trained in one go on one device."""
     folder = tmp_path_factory.mktemp("tiny")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+        with_tiny(patch)
         run.train("tiny", folder, folder, verbose=0)
     assert [row["epoch"] for row in csv.DictReader(open(folder / "log.csv"))] == ["0", "1", "2"]
-    return weights_of(folder / run.WEIGHTS)
+    return weights_of(folder / WEIGHTS)
+
+
+def test_the_checkpoint_holds_the_random_generators(tiny, tmp_path, monkeypatch):
+    """Dropout goes on where it was: what it drops does not depend on an interruption."""
+    settings = ["dropout=0.5"]
+    run.train("tiny", tmp_path, tmp_path / "whole", settings, verbose=0)
+    interrupt(monkeypatch, 0, "tiny", tmp_path, tmp_path / "parts", settings, verbose=0)
+    run.train("tiny", tmp_path, tmp_path / "parts", settings, verbose=0)
+    whole, parts = (weights_of(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
+    for name in whole:
+        np.testing.assert_allclose(parts[name], whole[name], atol=1e-6, err_msg=name)
+
+
+def test_a_training_goes_on_by_its_folder_alone(tiny, tmp_path, monkeypatch, uninterrupted):
+    interrupt(monkeypatch, 0, "tiny", tmp_path, tmp_path / "out", verbose=0)
+    run.train(tmp_path / "out", tmp_path, verbose=0)
+    received = weights_of(tmp_path / "out" / WEIGHTS)
+    for name in uninterrupted:
+        np.testing.assert_allclose(received[name], uninterrupted[name], atol=1e-5, err_msg=name)
+    with pytest.raises(ValueError, match="A new training needs an output folder"):
+        run.train("tiny", tmp_path)
+
+
+def test_a_training_of_an_older_version_says_what_to_do(tiny, tmp_path):
+    (tmp_path / "recipe.json").write_text('{"recipe": "tiny", "steps": 5}')
+    with pytest.raises(ValueError, match="a training of scs-keras 0.1, .* Start anew in another --output"):
+        run.train("tiny", tmp_path, tmp_path, verbose=0)
+    with pytest.raises(FileNotFoundError, match="holds no training: recipe.json is missing"):
+        run.train(tmp_path.parent, tmp_path, verbose=0)
+
+
+def test_only_the_chief_writes(tmp_path, monkeypatch):
+    cluster = {"worker": ["a:1", "b:1"]}
+    for task, expected in (("worker", 0), True), (("worker", 1), False):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": dict(zip(("type", "index"), task))}))
+        assert is_chief() is expected
+    monkeypatch.delenv("TF_CONFIG")
+    assert is_chief()
+    folder = Output(tmp_path / "out", chief=False)
+    with folder.writing(folder.weights) as path:
+        path.write_text("x")
+    assert folder.loggers(append=False) == [] and not folder.folder.exists()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +238,7 @@ def test_stretches_of_the_steps_that_are_left(steps, expected):
 
 
 def test_misspelt_setting_names_the_nearest(radar, tmp_path):
-    with pytest.raises(ValueError, match="Did you mean learning_rate=0.0005"):
+    with pytest.raises(ValueError, match="no setting of this recipe 'learning_rat'. Did you mean 'learning_rate'"):
         run.train("precipitation_radar", radar, tmp_path / "x", ["learning_rat=1"])
     assert not (tmp_path / "x").exists()
 
@@ -165,7 +250,7 @@ def test_setting_of_another_type(radar, tmp_path):
 
 @pytest.mark.parametrize("setting", ["steps=0", "checkpoint_every=0"])
 def test_steps_and_checkpoints_must_be_positive(setting, radar, tmp_path):
-    with pytest.raises(ValueError, match="steps and checkpoint_every must be at least 1"):
+    with pytest.raises(ValueError, match="steps, checkpoint_every and batch_size must be at least 1"):
         run.train("precipitation_radar", radar, tmp_path / "x", [setting])
     assert not (tmp_path / "x").exists()
 
@@ -177,7 +262,9 @@ def test_border_must_leave_some_of_the_crop(radar, tmp_path):
 
 
 def test_unknown_recipe(radar, tmp_path):
-    with pytest.raises(ValueError, match="no recipe 'rain'. Allowed: precipitation_radar"):
+    with pytest.raises(
+        ValueError, match="no recipe, preset or folder of a training 'rain'. .*Allowed: precipitation_radar"
+    ):
         run.train("rain", radar, tmp_path / "x")
 
 
@@ -188,27 +275,26 @@ def test_missing_data_leaves_no_output(tmp_path):
 
 
 def test_output_of_another_training_is_not_overwritten(tmp_path):
-    recipe = run.load_recipe("precipitation_radar").Recipe()
-    run._remember(tmp_path, "precipitation_radar", recipe)
+    Output(tmp_path).remember(PrecipitationRadar())
     with pytest.raises(ValueError, match="holds a training with other settings \\(seed\\)"):
-        run._remember(tmp_path, "precipitation_radar", run.with_settings(recipe, ["seed=1"]))
+        Output(tmp_path).remember(with_settings(PrecipitationRadar(), ["seed=1"]))
 
 
-def test_a_checkpoint_of_another_model_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "load_recipe", lambda name: tiny_recipe())
+def test_a_checkpoint_of_another_model_is_named(tiny, tmp_path):
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    other.save_weights(tmp_path / run.CHECKPOINT)
-    before = (tmp_path / run.CHECKPOINT).read_bytes()
+    other.save_weights(tmp_path / CHECKPOINT)
+    before = (tmp_path / CHECKPOINT).read_bytes()
     with pytest.raises(ValueError, match="does not hold weights of this recipe's model .*another --output"):
         run.train("tiny", tmp_path, tmp_path, verbose=0)
-    assert (tmp_path / run.CHECKPOINT).read_bytes() == before
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
 
 
 def test_a_matching_recipe_json_is_left_alone(tmp_path):
-    recipe = run.load_recipe("precipitation_radar").Recipe()
-    run._remember(tmp_path, "precipitation_radar", recipe)
+    recipe = replace(PrecipitationRadar(), arguments={"patch": 2}, freeze=("head",))
+    Output(tmp_path).remember(recipe)
     before = (tmp_path / "recipe.json").stat()
-    run._remember(tmp_path, "precipitation_radar", recipe)
+    Output(tmp_path).remember(recipe)
+    assert Output(tmp_path).recipe() == recipe
     after = (tmp_path / "recipe.json").stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
@@ -218,31 +304,70 @@ def test_killed_while_writing_leaves_no_half_a_file(tmp_path, monkeypatch):
         path.write_bytes(text[: len(text) // 2].encode())
         raise KeyboardInterrupt
 
-    checkpoint = run.Checkpoint(tmp_path / run.CHECKPOINT)
-    checkpoint.set_model(SimpleNamespace(save_weights=lambda path: path.write_bytes(b"weights")))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    checkpoint = Checkpoint(Output(tmp_path))
+    checkpoint.set_model(model)
     checkpoint.on_epoch_end(0, {"loss": 1.0})
-    before = (tmp_path / "time.json").read_text()
+    before = (tmp_path / CHECKPOINT).read_bytes()
+    assert minutes_of(tmp_path / CHECKPOINT) >= 0
     monkeypatch.setattr(Path, "write_text", write_half)
+    monkeypatch.setattr(keras.Sequential, "save_weights", lambda self, path: write_half(path, "half"))
     with pytest.raises(KeyboardInterrupt):
         checkpoint.on_epoch_end(1, {"loss": 1.0})
     with pytest.raises(KeyboardInterrupt):
-        run._remember(tmp_path, "precipitation_radar", run.load_recipe("precipitation_radar").Recipe())
-    assert (tmp_path / "time.json").read_text() == before and not (tmp_path / "recipe.json").exists()
+        Output(tmp_path).remember(PrecipitationRadar())
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
-    callback = run.Checkpoint(tmp_path / "c.weights.h5")
+    callback = Checkpoint(Output(tmp_path))
     with pytest.raises(FloatingPointError, match="smaller --set learning_rate"):
         callback.on_epoch_end(0, {"loss": float("nan")})
-    assert not (tmp_path / "c.weights.h5").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_unknown_strategy():
     with pytest.raises(ValueError, match="must be one of"):
-        run.strategy_scope("two")
+        strategy_scope("two")
 
 
 def test_mirrored_needs_tensorflow(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
-        run.strategy_scope("mirrored")
+        strategy_scope("mirrored")
+
+
+def test_settings_are_converted_by_their_annotation():
+    recipe = with_settings(
+        PrecipitationRadar(),
+        ["freeze=head,encoder", "warmup=7", "model.patch=8", "model.network=convlstm", "dry_share=.5"],
+    )
+    assert recipe.freeze == ("head", "encoder") and recipe.warmup == 7 and recipe.dry_share == 0.5
+    assert recipe.arguments == {"patch": 8, "network": "convlstm"}
+    assert converted("False", bool) is False and converted("true", bool) is True
+    assert converted("none", int | None) is None and converted("3", int | None) == 3
+    assert converted("(1, 2)", tuple[int, ...]) == (1, 2) and converted("", tuple[str, ...]) == ()
+    with pytest.raises(ValueError, match="must be KEY=VALUE. For example: --set steps=1200"):
+        with_settings(PrecipitationRadar(), ["steps"])
+
+
+def test_unknown_arguments_of_the_model_are_refused_before_data_is_read(tmp_path):
+    with pytest.raises(ValueError, match="'patsh'. Did you mean 'patch'"):
+        run.train("precipitation_radar", tmp_path / "nothing", tmp_path / "x", ["model.patsh=2"])
+
+
+def test_a_preset_is_trained_by_its_recipe():
+    recipe = run.recipe_of("convlstm_precipitation_small_radar", ["steps=3"])
+    assert (recipe.preset, recipe.steps) == ("convlstm_precipitation_small_radar", 3)
+    assert isinstance(recipe, PrecipitationRadar)
+
+
+def test_files_are_read_once(radar, tmp_path, monkeypatch):
+    from scs_keras.training.data import radar_files
+
+    seen, read = [], radar_files.read_event
+    monkeypatch.setattr(radar_files, "read_event", lambda path: seen.append(path.name) or read(path))
+    settings = [*SETTINGS[3:], "preset=convlstm_precipitation_small_radar", "steps=2", "checkpoint_every=1"]
+    run.train("precipitation_radar", radar, tmp_path / "once", settings, verbose=0)
+    assert sorted(seen) == ["east.npz", "west.npz"]

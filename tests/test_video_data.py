@@ -9,12 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from scs_keras.training.data import moving_mnist
-from scs_keras.training.data.images import read_image
-from scs_keras.training.data.kitti_caltech import read_hickle
-from scs_keras.training.data.video import VideoWindows, shuffled, training_dataset
-from scs_keras.training.data.video_datasets import read_videos, scored_split
-from scs_keras.training.data.video_folder import read_video
+from scs_keras.training.samples import shuffled, training_dataset
+from scs_keras.training.task import task
+from scs_keras.training.video_prediction import moving_mnist
+from scs_keras.training.video_prediction.images import read_image
+from scs_keras.training.video_prediction.kitti_caltech import read_hickle
+from scs_keras.training.video_prediction.video import VideoWindows
+from scs_keras.training.video_prediction.video_datasets import read_videos
+from scs_keras.training.video_prediction.video_folder import read_video
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -69,7 +71,7 @@ def test_the_dataset_goes_on_where_it_stopped(folder):
 
 def test_training_dataset_errors(folder):
     videos = read_videos("folder", folder, "train", (4, 8, 10, 1))
-    for arguments in (dict(batch_size=0), dict(batch_size=1, seed=-1), dict(batch_size=1, start_step=-1)):
+    for arguments in (dict(size=0), dict(size=1, seed=-1), dict(size=1, start_step=-1)):
         with pytest.raises(ValueError, match="batch_size must be at least 1, seed and start_step at least 0. Received"):
             training_dataset(videos, **arguments)
 
@@ -195,7 +197,7 @@ def test_parts_of_moving_mnist_share_no_digit(mnist):
         assert not np.array_equal(videos[3], videos[4])
         with pytest.raises(IndexError):
             videos[len(videos)]
-    assert scored_split("moving_mnist") == "test"
+    assert task("video_prediction").dataset("moving_mnist").scored == "test"
 
 
 def test_the_published_test_set_is_used_where_it_lies(mnist):
@@ -700,7 +702,7 @@ def test_radar_as_videos(tmp_path):
     np.testing.assert_array_equal(batch, train.batch(0, 4, seed=1))
     assert not np.array_equal(batch, train.batch(1, 4, seed=1)) and train[2].shape == (6, 8, 8, 1)
     assert len(val) == 3 * 3 * 2  # rows, columns of tiles, windows
-    assert scored_split("radar") == "val"
+    assert task("video_prediction").dataset("radar").scored == "val"
     for arguments, message in (
         (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use --split val"),
         (("train", (6, 8, 10, 1)), "square frames with 1 channel. Received: a model of 8x10x1"),

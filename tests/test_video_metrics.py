@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from scs_keras.training.data.video import Video, VideoWindows
 from scs_keras.training.video_scores import METRICS, evaluate_videos, format_lead_table, format_table, persistence
 

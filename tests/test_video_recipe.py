@@ -11,11 +11,17 @@ from video_case import add_preset, save_blobs
 
 from scs_keras import zoo
 from scs_keras.training import run
-from scs_keras.training.data.video_datasets import read_videos
-from scs_keras.training.one_cycle import OneCycle, OneCycleAdam
-from scs_keras.training.recipes import video_prediction as recipe_module
-from scs_keras.training.tasks import task_of
-from scs_keras.training.video_validation import Validation, spread
+from scs_keras.training.checkpoint import Checkpoint
+from scs_keras.training.evaluate import read, score_model
+from scs_keras.training.recipe import with_settings
+from scs_keras.training.samples import spread
+from scs_keras.training.source import source
+from scs_keras.training.video_prediction.one_cycle import OneCycle, OneCycleAdam
+from scs_keras.training.video_prediction.recipe import VideoPrediction
+from scs_keras.training.video_prediction.samples import VideoSamples
+from scs_keras.training.video_prediction.validation import Validation
+
+WEIGHTS = "model.weights.h5"
 
 SETTINGS = ["preset=tiny", "dataset=folder", "batch_size=4", "validate=2", "steps=4", "checkpoint_every=2"]
 
@@ -42,14 +48,14 @@ class Interrupted(Exception):
 
 def interrupt_after(monkeypatch, epochs):
     """As killed right after the checkpoint of that epoch."""
-    original = run.Checkpoint.on_epoch_end
+    original = Checkpoint.on_epoch_end
 
     def on_epoch_end(self, epoch, logs=None):
         original(self, epoch, logs)
         if epoch + 1 == epochs:
             raise Interrupted
 
-    monkeypatch.setattr(run.Checkpoint, "on_epoch_end", on_epoch_end)
+    monkeypatch.setattr(Checkpoint, "on_epoch_end", on_epoch_end)
 
 
 # --- one cycle --------------------------------------------------------------------------------------------------------
@@ -94,12 +100,12 @@ def test_one_cycle_adam_equals_plain_adam_with_moving_momentum():
 
 
 def test_cosine_schedule_warms_up_and_ends_at_the_published_rate():
-    recipe = recipe_module.Recipe(schedule="cosine", steps=100, warmup=10, learning_rate=1e-3)
-    rate = recipe_module.optimizer(recipe)._learning_rate
+    recipe = VideoPrediction(schedule="cosine", steps=100, warmup=10, learning_rate=1e-3)
+    rate = recipe.optimizer()._learning_rate
     np.testing.assert_allclose(
         [float(rate(step)) for step in (0, 10, 55, 100)], [1e-5, 1e-3, 5.005e-4, 1e-6], rtol=1e-3
     )
-    rate = recipe_module.optimizer(run.with_settings(recipe, ["warmup=0"]))._learning_rate
+    rate = with_settings(recipe, ["warmup=0"]).optimizer()._learning_rate
     np.testing.assert_allclose([float(rate(step)) for step in (0, 50, 100)], [1e-3, 5.005e-4, 1e-6], rtol=1e-3)
 
 
@@ -118,10 +124,12 @@ def test_it_learns(blobs, tmp_path, monkeypatch):
     assert losses(tmp_path / "out")[-1] < losses(tmp_path / "out")[0] / 2
     validation = losses(tmp_path / "out", "val_mse_per_frame")
     assert validation[-1] < validation[0]
-    scores, _ = task_of("tiny").score_model(model, read_videos("folder", blobs, "val", (6, 16, 16, 1)))
+    trained = source(tmp_path / "out")
+    samples = read(trained, blobs, split="val")
+    scores = {name: each.result() for name, each in score_model(model, trained, samples, lambda: samples).items()}
     assert validation[-1] == pytest.approx(scores["model"]["mse"], rel=1e-4)
     assert scores["model"]["mse"] < scores["persistence"]["mse"]  # on a video that was not trained on
-    assert json.loads((tmp_path / "out" / "recipe.json").read_text())["preset"] == "tiny"
+    assert json.loads((tmp_path / "out" / "recipe.json").read_text())["settings"]["preset"] == "tiny"
 
 
 @pytest.mark.parametrize("model", ["extrapolation", "predrnn"])
@@ -136,7 +144,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(model, blobs, tmp_path, mo
         run.train("video_prediction", blobs, tmp_path / "parts", settings, verbose=0)
     resumed = run.train("video_prediction", blobs, tmp_path / "parts", settings, verbose=0)
     assert model == "extrapolation" or resumed.sampling.count == 2  # scheduled sampling goes on, too
-    expected, received = (weights_of(tmp_path / name / run.WEIGHTS) for name in ("whole", "parts"))
+    expected, received = (weights_of(tmp_path / name / WEIGHTS) for name in ("whole", "parts"))
     assert expected.keys() == received.keys() and len(expected) > 3
     for name in expected:
         np.testing.assert_allclose(received[name], expected[name], atol=1e-6, err_msg=name)
@@ -163,11 +171,11 @@ def test_settings_are_checked_before_anything_is_written(blobs, tmp_path, monkey
         (["schedule=linear"], "schedule must be one of onecycle, cosine. Received: schedule=linear"),
         (
             ["preset=scs_precipitation_small_radar"],
-            "is no video-prediction model but for precipitation. Allowed: .*tau",
+            "is no video_prediction model but for precipitation. Allowed: .*tau",
         ),
         (["warmup=9"], "warmup must be 0 to steps - 1. Received: warmup=9, steps=4"),
-        (["batch_size=0"], "batch_size must be at least 1"),
-        (["validate=-1"], "must be at least 1. Received: -1"),
+        (["batch_size=0"], "batch_size must be at least 1. Received: .*batch_size=0"),
+        (["validate=-1"], "validate must be at least 1, or 0 for none. Received: -1"),
         (["steps=1", "checkpoint_every=1"], "One cycle needs at least 2 steps"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -185,7 +193,7 @@ def test_validation_scores_evenly_spread_sequences():
             return frames[:, :1] * 0 + 1
 
     videos = np.arange(5, dtype="float32")[:, None, None, None, None] * np.ones((3, 2, 2, 1), "float32")
-    callback = Validation(videos, 3, batch_size=2)
+    callback = Validation(VideoSamples("five", videos, 2, 1), 3, batch_size=2)
     callback.set_model(Model())
     logs = {}
     callback.on_epoch_end(0, logs)
@@ -202,13 +210,13 @@ def test_validation_scores_evenly_spread_sequences():
     ],
 )
 def test_what_is_not_set_is_the_presets(settings, expected):
-    recipe = recipe_module.completed(run.with_settings(recipe_module.Recipe(), settings))
+    recipe = with_settings(VideoPrediction(), settings).completed()
     assert (recipe.dataset, recipe.learning_rate, recipe.schedule, recipe.warmup) == expected
 
 
 def test_schedules_of_the_models_are_shares_of_the_steps():
     def values(preset, **settings):
-        return recipe_module._of_the_schedule(recipe_module.Recipe(preset=preset, **settings))
+        return VideoPrediction(preset=preset, **settings).scheduled_arguments()
 
     published = dict(sampling_stop_iter=50000, sampling_changing_rate=2e-5)
     reverse = dict(r_sampling_step_1=25000, r_sampling_step_2=50000, r_exp_alpha=5000)
@@ -220,4 +228,4 @@ def test_schedules_of_the_models_are_shares_of_the_steps():
 
 
 def test_the_recipes_default_preset_is_in_the_zoo():
-    assert zoo.get_preset(recipe_module.Recipe().preset).task == "video_prediction"
+    assert zoo.get_preset(VideoPrediction().preset).task == "video_prediction"

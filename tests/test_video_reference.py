@@ -11,7 +11,7 @@ import pytest
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
-from scs_keras.training import convert as convert_module
+from scs_keras.training.video_prediction import convert as convert_module
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction import build, load_reference
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights

@@ -1,142 +1,183 @@
-"""Scores forecasts on whole radar events: `scs-keras evaluate PRESET --data DIR`."""
+"""Scores a model beside what it has to beat: `scs-keras evaluate PRESET|RUN --data DIR`."""
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from scs_keras import zoo
-from scs_keras.core.goals import advect
-from scs_keras.training.data.radar import RadarEvent, Window, read_events, windows
-from scs_keras.training.scores import METRICS, THRESHOLDS, Tally, check_forecast, format_lead_table, format_table
+import scs_keras
+from scs_keras.training.samples import Samples, spread
+from scs_keras.training.scores import Scores, by_part, text_tables
+from scs_keras.training.source import Source
+from scs_keras.training.task import Prediction
 from scs_keras.zoo.files import written_beside
 
-__all__ = [
-    "METRICS", "THRESHOLDS", "baselines", "evaluate_forecasts", "evaluate_preset", "format_lead_table", "format_table",
-    "score_model", "write_json",
-]  # fmt: skip
+if TYPE_CHECKING:
+    import keras
 
-Forecast = Callable[[np.ndarray], np.ndarray]
+BATCH_SIZE = 4
 
 
-def evaluate_forecasts(
-    forecasts: Mapping[str, Forecast],
-    events: Sequence[RadarEvent],
-    input_length: int,
-    output_length: int,
-    stride: int = 1,
-    batch_size: int = 4,
-    per_lead: bool = False,
-):
-    """Scores forecasts on all windows of whole events.
+def score(
+    predictions: Mapping[str, Prediction],
+    samples: Samples,
+    empty: Callable[[], Scores],
+    limit: int | None = None,
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> dict[str, Scores]:
+    """Scores predictions on samples.
 
     Args:
-        forecasts: name: function from float32 (batch, input_length, height, width, 1), scaled to [0, 1], to
-            (batch, output_length, height, width, 1), likewise.
-        events: what to score on; each one for itself.
-        input_length, output_length: frames that a forecast sees, and makes.
-        stride: a window starts at every `stride`-th frame.
-        batch_size: windows per call of a forecast.
-        per_lead: whether to return the scores for each lead time too.
-
-    Returns:
-        {event: {forecast: {metric: value}}} for METRICS: `mse` in scaled units; csi_, far_ and pod_ (Eq. 25-27) at the
-        THRESHOLDS; `correlation`, Eq. 28 on the 0/1 images at the paper's threshold. Pooled over windows, lead times
-        and valid pixels; None where a score is not defined. With `per_lead` a pair of it and the same with a list per
-        metric, one value per lead time.
+        predictions: {name: Prediction}.
+        samples: to score on.
+        empty: makes `Scores` to which nothing was added.
+        limit: score so many samples, evenly spread; None for all.
+        batch_size: samples a call of a prediction; only samples of one shape are put together.
+        progress: whether to say on stderr how far it is.
 
     Raises:
-        ValueError: there are no events or forecasts, an event is too short, or a forecast has the wrong shape or NaN.
+        ValueError: there are no predictions or samples, a prediction has the wrong shape or NaN, or limit is below 1.
     """
-    if not events or not forecasts:
+    if not predictions or not len(samples):
         raise ValueError(
-            f"Scoring needs events and forecasts. Received: {len(events)} events, {len(forecasts)} forecasts."
+            f"Scoring needs predictions and samples. Received: {len(predictions)} predictions, {len(samples)} samples."
         )
-    for event in events:
-        windows(event, input_length, output_length, stride)  # one that is too short must show before the work starts
-    tallies = {
-        event.name: _tallies(forecasts, event, windows(event, input_length, output_length, stride), batch_size)
-        for event in events
-    }
-    pooled, by_lead = (
-        {event: {name: score(tally) for name, tally in named.items()} for event, named in tallies.items()}
-        for score in (Tally.scores, Tally.scores_per_lead)
-    )
-    return (pooled, by_lead) if per_lead else pooled
+    indices = spread(len(samples), limit)
+    scores = {name: empty() for name in predictions}
+    done = 0
+    for batch in _batches(samples, indices, batch_size):
+        x, about = _stacked([each[0] for each, _ in batch]), [known for _, known in batch]
+        for name, predict in predictions.items():
+            outputs = _unstacked(predict(x, about), len(batch))
+            for ((_, target, weight), known), output in zip(batch, outputs, strict=True):
+                try:
+                    scores[name].add(target, output, weight, known)
+                except ValueError as error:
+                    raise ValueError(f"The prediction {name!r} {error}") from error
+        done += len(batch)
+        if progress and sys.stderr.isatty():
+            print(f"\r{done} of {len(indices)} samples", end="\n" if done == len(indices) else "", file=sys.stderr)
+    return scores
 
 
-def baselines(output_length: int) -> dict[str, Forecast]:
-    """The two forecasts every model has to beat: `persistence` (the last frame stays) and `advection` (it moves on)."""
-    return {
-        "persistence": lambda frames: np.repeat(frames[:, -1:], output_length, axis=1),
-        "advection": lambda frames: keras.ops.convert_to_numpy(advect(frames, output_length)),
-    }
+def score_model(
+    model: "keras.Model",
+    source: Source,
+    samples: Samples,
+    train: Callable[[], Samples],
+    limit: int | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> dict[str, Scores]:
+    """`score` of a model's predictors beside the baselines of its task."""
+    predictors = source.task.predictors_of(model, **options)
+    baselines = source.task.baselines_of(source.preset, samples, train)
+    empty = functools.partial(source.task.empty_scores, source.preset)
+    return score({**predictors, **baselines}, samples, empty, limit, progress=progress)
 
 
-def score_model(model, events: Sequence[RadarEvent], stride: int = 1, per_lead: bool = False):
-    """`evaluate_forecasts` of a zoo model, named `model`, beside the baselines."""
-    forecasts = {"model": functools.partial(model.predict, verbose=0), **baselines(model.output_length)}
-    return evaluate_forecasts(
-        forecasts, events, model.preset.input_shape[0], model.output_length, stride, per_lead=per_lead
-    )
+def read(
+    source: Source, data: str | Path, dataset: str | None = None, split: str | None = None, **options: Any
+) -> Samples:
+    """The samples that a model is scored on: by default those of its own data set's scored split."""
+    dataset = dataset or source.dataset
+    split = split or source.task.dataset(dataset).scored
+    return source.task.read(dataset, data, split, source.preset, **options)
 
 
-def evaluate_preset(preset, data, weights=None, split=None, stride=1, json_file=None, lead_json_file=None):
-    """Scores a preset on a folder of radar events, prints the tables and returns the scores.
+def evaluate(
+    source: Source,
+    data: str | Path,
+    dataset: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    json_file: str | Path | None = None,
+    reader_options: Mapping[str, Any] | None = None,
+    predictor_options: Mapping[str, Any] | None = None,
+) -> dict[str, Scores]:
+    """Scores a model on a folder of data, prints the tables and returns the scores.
 
     Args:
-        preset: name in the zoo.
-        data: folder of npz files, see `scs_keras.training.data.radar_files`.
-        weights: a `.weights.h5` file instead of the preset's.
-        split: None for all events, "train" or "val" for a part of the folder's split.json.
-        stride: a window starts at every `stride`-th frame.
-        json_file: file for {event: {forecast: {metric: value}}}, or None.
-        lead_json_file: file for the same with a list per metric, one value per lead time, or None.
+        source: of the model.
+        data: folder of the data.
+        dataset: what it holds; None for what the model is for.
+        split: which part; None for the one that the data set's models are measured on.
+        limit: score so many samples, evenly spread; None for all.
+        json_file: file for `document`, or None.
+        reader_options: of the data set.
+        predictor_options: of the task.
 
     Raises:
-        ValueError: for an unknown preset, bad data, or a split without events.
+        ValueError: for an unknown data set or option, or bad data.
+        FileNotFoundError: files are missing.
     """
-    events = read_events(data, split)
-    if not events:
-        raise ValueError(f"{data}: no event belongs to --split {split}. Leave --split out to score all events.")
-    model = zoo.load(preset, weights=weights or "preset")
-    results, lead_results = score_model(model, events, stride, per_lead=True)
-    for path, value in ((json_file, results), (lead_json_file, lead_results)):
-        if path is not None:
-            write_json(path, value)
-    print(format_table(results), end="\n\n\n")
-    print(format_lead_table(lead_results, {event.name: event.step_minutes for event in events}))
-    return results
+    options = dict(reader_options or {})
+    samples = read(source, data, dataset, split, **options)
+    spread(len(samples), limit)  # a wrong limit must show before the model is made
+    scores = score_model(
+        source.load(), source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
+        **(predictor_options or {}),
+    )  # fmt: skip
+    if json_file is not None:
+        write_json(json_file, document(source, samples, scores, limit))
+    print(text_tables(samples.name, scores))
+    return scores
 
 
-def write_json(path: str | Path, value) -> None:
-    """Writes a value as JSON, beside and renamed. NaN and infinity are refused with a ValueError."""
+def document(
+    source: Source, samples: Samples, scores: Mapping[str, Scores], limit: int | None = None
+) -> dict[str, Any]:
+    """Scores as plain data: {"scores": {prediction: {metric: value}}, "parts": {axis: {part: the same}}, ...}."""
+    return dict(
+        model=source.name,
+        preset=source.preset.name,
+        data=samples.name,
+        samples=len(spread(len(samples), limit)),
+        version=scs_keras.__version__,
+        scores={name: each.result() for name, each in scores.items()},
+        parts=by_part(scores),
+    )
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes a value as JSON to a temporary file that is renamed. NaN and infinity are refused with a ValueError."""
     text = json.dumps(value, indent=1, allow_nan=False)
     with written_beside(path) as beside:
         beside.write_text(text + "\n", encoding="utf-8")
 
 
-def _tallies(forecasts, event: RadarEvent, event_windows: Iterable[Window], batch_size: int) -> dict[str, Tally]:
-    tallies = {}
-    for batch in _batches(event_windows, batch_size):
-        frames, target = (np.stack([getattr(window, field) for window in batch]) for field in ("frames", "target"))
-        for name, forecast in forecasts.items():
-            made = np.asarray(forecast(frames))
-            check_forecast(name, made, target, event.name)
-            tally = tallies.setdefault(name, Tally(target.shape[1]))
-            tally.add(target[..., 0], made[..., 0], event.valid)
-    return tallies
-
-
-def _batches(items: Iterable, size: int):
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
+def _batches(samples: Samples, indices: Iterable[int], size: int) -> Iterator[list[tuple[Any, Mapping[str, Any]]]]:
+    """Lists of (sample, what is known of it), neighbours of one shape of x."""
+    batch: list[tuple[Any, Mapping[str, Any]]] = []
+    for index in indices:
+        sample = samples[index]
+        if batch and (len(batch) == size or _shapes(batch[0][0][0]) != _shapes(sample[0])):
             yield batch
             batch = []
+        batch.append((sample, samples.about(index)))
     if batch:
         yield batch
+
+
+def _shapes(x):
+    import keras
+
+    return [np.shape(part) for part in keras.tree.flatten(x)]
+
+
+def _stacked(items):
+    import keras
+
+    return keras.tree.map_structure(lambda *parts: np.stack(parts), *items)
+
+
+def _unstacked(outputs, count):
+    import keras
+
+    arrays = keras.tree.map_structure(np.asarray, outputs)
+    return [keras.tree.map_structure(lambda part, i=index: part[i], arrays) for index in range(count)]

@@ -1,54 +1,27 @@
-"""Forecasts from one radar file: `scs-keras predict PRESET --input FILE --output DIR`."""
+"""Predictions from a person's own file or folder: `scs-keras predict PRESET|RUN --input FILE --output DIR`."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from scs_keras import zoo
-from scs_keras.training.data.radar import read_event
-from scs_keras.zoo.files import written_beside
-from scs_keras.zoo.precipitation.pictures import forecast_picture
+from scs_keras.training.source import Source
+from scs_keras.zoo.reference import resolve
 
 
-def predict(preset, file, output, weights=None, steps=None):
-    """Writes forecast.npz (rain in mm/h, laid out as the input file) and forecast.png.
+def predict(source: Source, file: str | Path, output: str | Path, **options: Any) -> None:
+    """Makes the task's predictions from a file or folder, writes them to the folder `output` and says so.
 
     Args:
-        preset: name in the zoo.
-        file: radar event (npz); its last images are the observed ones.
-        output: folder.
-        weights: a `.weights.h5` file instead of the preset's.
-        steps: number of images to forecast; None for the preset's.
+        source: of the model.
+        file: what the task's models see, for example a radar event or a video.
+        output: folder, made if need be.
+        **options: of the task.
 
     Raises:
-        ValueError: for an unknown preset, a bad file, or one with fewer images than the model observes.
+        ValueError: the task has no predictions from files, or the file is bad.
+        FileNotFoundError: there is no such file.
     """
-    model = zoo.load(preset, weights=weights or "preset")
-    if steps is not None:
-        if steps < 1:
-            raise ValueError(f"--steps must be at least 1. Received: {steps}.")
-        model.output_length = steps
-    event, observed = read_event(file), model.preset.input_shape[0]
-    if len(event.times) < observed:
-        raise ValueError(
-            f"{file}: the sequence is too short. Needed: {observed} frames to see, found: {len(event.times)}."
-        )
-    frames = event.scaled[-observed:]
-    forecast = np.asarray(model.predict(frames[None, ..., None], verbose=0))[0, ..., 0]
-    step = round(event.step_minutes * 60)
-    times = event.times[-1] + step * np.arange(1, len(forecast) + 1)
-    output = Path(output)
-    with written_beside(output / "forecast.npz") as beside:
-        np.savez_compressed(
-            beside,
-            rain=model.preset.postprocess(forecast).astype("float32") * event.valid,
-            valid=event.valid,
-            times=times,
-            step_minutes=event.step_minutes,
-            source=f"{preset} from {Path(file).name}",
-        )
-    forecast_picture(
-        output / "forecast.png", frames, {preset: forecast}, np.concatenate([event.times[-observed:], times]),
-        event.step_minutes, valid=event.valid, title=f"{event.name}: forecast by {preset}",
-    )  # fmt: skip
-    print(f"Wrote {output / 'forecast.npz'} and {output / 'forecast.png'}.")
+    if not source.task.predict:
+        raise ValueError(f"{source.name} is for {source.task.name}, which makes no predictions from files.")
+    if not Path(file).exists():
+        raise FileNotFoundError(f"{file}: there is no such file.")
+    print(resolve(source.task.predict)(source.load(), Path(file), Path(output), **options))

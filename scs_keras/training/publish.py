@@ -1,6 +1,5 @@
-"""Makes the weights of a finished training those of its preset: weights, record and card."""
+"""Makes the weights of a finished training those of its preset: weights, record and card, and the golden output."""
 
-import json
 import os
 import platform
 from datetime import date
@@ -10,54 +9,65 @@ import keras
 import numpy as np
 
 import scs_keras
-from scs_keras import zoo
-from scs_keras.training.run import WEIGHTS
-from scs_keras.training.tasks import task_of
-from scs_keras.zoo.card import model_card
+from scs_keras.training.card import model_card
+from scs_keras.training.checkpoint import minutes_of
+from scs_keras.training.evaluate import read, score_model, write_json
+from scs_keras.training.output import Output, name_of
+from scs_keras.training.samples import spread
+from scs_keras.training.scores import by_part
+from scs_keras.training.source import source
 from scs_keras.zoo.files import without_optimizer, written_beside
 from scs_keras.zoo.preset import file_sha256
 
 
-def publish(training, data):
-    """Publishes the training in folder `training`, scored on the held-out part of `data` that its task reports.
+def publish(training: str | Path, data: str | Path, golden: str | Path | None = None) -> None:
+    """Publishes the training in a folder, scored on the part of `data` that its data set's models are measured on.
+
+    Args:
+        training: output folder of a finished `scs-keras train`.
+        data: folder with the data to score on.
+        golden: folder for the output on the preset's example, which the tests compare with; None for none.
 
     Raises:
-        ValueError: if the training is not finished.
+        ValueError: the training is not finished, or has other arguments than the preset's.
     """
-    training = Path(training)
-    if not (training / WEIGHTS).exists():
+    run = source(training)
+    if run.arguments:
         raise ValueError(
-            f"{training} holds no finished training: {WEIGHTS} is missing. Run `scs-keras train` to its end."
+            f"{training} is a training with other arguments than the preset's: {run.arguments}. Only its own can be "
+            "published."
         )
-    settings = json.loads((training / "recipe.json").read_text())
-    recipe = settings.pop("recipe")
-    if settings.get("model", "{}") != "{}":
-        raise ValueError(
-            f"{training} is a training with other arguments than the preset's: model={settings['model']}. Only its own "
-            "can be published."
-        )
-    preset = zoo.get_preset(settings["preset"])
-    model = zoo.load(preset.name, weights=str(training / WEIGHTS))
-    task = task_of(preset.name)
-    metrics = task.published_scores(model, data, settings)
+    output, preset, model = Output(training), run.preset, run.load()
+    samples = read(run, data)
+    limit = run.task.dataset(run.dataset).limit
+    scores = score_model(model, run, samples, lambda: read(run, data, split="train"), limit, progress=True)
+    count = len(spread(len(samples), limit))
+    axis = next(iter(scores.values())).card_axis
+    pooled = {f"{samples.name} ({count} samples)": {name: each.result() for name, each in scores.items()}}
     with written_beside(preset.weights_path) as beside, without_optimizer(model):
         model.save_weights(beside)
+    if golden is not None:
+        example = preset.make_example()
+        with written_beside(Path(golden) / f"{preset.name}.golden.npz") as beside:
+            np.savez_compressed(beside, input=example, output=np.asarray(model.predict(example, verbose=0)))
+    recipe = output.recipe()
     record = dict(
         sha256=file_sha256(preset.weights_path),
         bytes=os.path.getsize(preset.weights_path),
         parameters=sum(int(np.prod(v.shape)) for v in model.trainable_variables),
-        recipe=recipe,
-        settings=settings,
+        recipe=name_of(recipe),
+        settings={key: value for key, value in output.settings().items() if value not in ({}, [], "")},
         hardware=(
             f"{os.cpu_count()} CPU cores ({platform.machine()}), Keras {keras.__version__} on {keras.backend.backend()}"
         ),
-        minutes=json.loads((training / "time.json").read_text())["minutes"],
+        minutes=round(minutes_of(output.checkpoint), 1),
         date=date.today().isoformat(),
         version=scs_keras.__version__,
-        metrics=metrics,
+        evaluated=f"scs-keras evaluate {preset.name} --data DIR --dataset {run.dataset}"
+        + (f" --limit {limit}" if limit else ""),
+        metrics=by_part(scores)[axis] if axis else pooled,
     )
-    with written_beside(preset.record_path) as beside:
-        beside.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(preset.record_path, record)
     with written_beside(preset.card_path) as beside:
         beside.write_text(model_card(preset))
     print(f"Published {preset.weights_path}")

@@ -1,164 +1,138 @@
-"""Trains a recipe: `scs-keras train RECIPE --data DIR --output DIR [--set key=value]`.
+"""Trains: `scs-keras train RECIPE|PRESET|RUN --data DIR --output DIR [--set key=value]`.
 
-Killed at any time and started again with the same command, it goes on from the last checkpoint and ends
-with the weights it would have had: batches are functions of seed and step, and the checkpoint holds
-weights, optimiser, switch and the number of draws.
-
-A recipe is a module with `Recipe`, `build(recipe)` and `batches(recipe, folder, start_step)`. It may have
-`completed(recipe)`, which fills in what was left to it, `pairs(model, batches)`, which makes of them what `fit` gets,
-`callbacks(recipe, folder)`, and `finish(model, recipe, folder)`, for what comes after the last step.
+Killed at any time and started again with the same command, it goes on from the last checkpoint and ends with the
+weights it would have had: batches are functions of seed and step, and the checkpoint holds all the rest.
 """
 
-import difflib
-import importlib
-import json
-import pkgutil
-import time
-from dataclasses import asdict, fields, replace
+import functools
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
+from scs_keras import zoo
+from scs_keras.core.arguments import check_known
+from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
+from scs_keras.training.output import Output
+from scs_keras.training.recipe import Recipe, TrainingData, with_settings
+from scs_keras.training.samples import Samples, training_dataset
+from scs_keras.training.source import is_run
+from scs_keras.training.task import recipes
+from scs_keras.zoo.files import without_optimizer
 
-from scs_keras.training import recipes
-from scs_keras.training.distribute import strategy_scope
-from scs_keras.zoo.files import load_weights, without_optimizer, written_beside
-
-CHECKPOINT = "checkpoint.weights.h5"
-WEIGHTS = "model.weights.h5"
-
-
-def list_recipes():
-    """Names of all recipes."""
-    return sorted(module.name for module in pkgutil.iter_modules(recipes.__path__))
+if TYPE_CHECKING:
+    import keras
 
 
-def load_recipe(name):
-    """The recipe's module.
+class Parts(TrainingData):
+    """The parts of a training's data, each read once, when it is first asked for."""
+
+    def __init__(self, recipe: Recipe, folder: str):
+        self._recipe, self._folder = recipe, folder
+
+    @functools.cached_property
+    def train(self) -> Samples:
+        return self._recipe.samples(self._folder, "train")
+
+    @functools.cached_property
+    def val(self) -> Samples:
+        return self._recipe.samples(self._folder, "val")
+
+
+def recipe_of(what: str | Path, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of that name, the recipe of a preset with that preset, or that of a training's folder.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: there is none of that name, or a setting is wrong.
+        FileNotFoundError: the folder holds no training.
     """
-    if name not in list_recipes():
-        raise ValueError(f"There is no recipe {name!r}. Allowed: {', '.join(list_recipes())}.")
-    return importlib.import_module(f"scs_keras.training.recipes.{name}")
+    known = recipes()
+    presets = {preset.name: preset for preset in zoo.list_presets()}
+    if str(what) in known:
+        recipe = known[str(what)]()
+    elif str(what) in presets:
+        recipe = replace(known[presets[str(what)].recipe](), preset=str(what))
+    elif is_run(what):
+        recipe = Output(what).recipe()
+    else:
+        check_known("recipe, preset or folder of a training", str(what), [*known, *presets])
+        raise AssertionError
+    return with_settings(recipe, settings)
 
 
-def with_settings(recipe, settings):
-    """The recipe with "key=value" settings applied, each converted to the type of its default.
-
-    Raises:
-        ValueError: for an unknown key (the nearest is named) or a value of another type.
-    """
-    known = {field.name: field.type for field in fields(recipe)}
-    changes = {}
-    for setting in settings:
-        key, separator, text = setting.partition("=")
-        if not separator or key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise ValueError(
-                f"--set {setting!r} is not a setting of this recipe. Did you mean {near}={getattr(recipe, near)!r}? "
-                f"Allowed: {', '.join(known)}."
-            )
-        kind = type(getattr(recipe, key))
-        try:
-            changes[key] = kind(text)
-        except ValueError:
-            raise ValueError(
-                f"--set {setting!r}: {key} is of type {kind.__name__}. For example: {key}={getattr(recipe, key)!r}."
-            ) from None
-    return replace(recipe, **changes)
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Writes everything that training needs to go on, beside and renamed, after every epoch; stops on NaN.
-
-    Beside it lies time.json with the minutes that training took so far.
-    """
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = Path(path)
-        self.clock = self.path.with_name("time.json")
-        self.earlier = json.loads(self.clock.read_text())["minutes"] if self.clock.exists() else 0.0
-        self.start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss became {logs['loss']} in epoch {epoch + 1}; {self.path} still holds the step before. "
-                "Use a smaller --set learning_rate."
-            )
-        with written_beside(self.path) as beside:
-            self.model.save_weights(beside)
-        minutes = self.earlier + (time.monotonic() - self.start) / 60
-        with written_beside(self.clock) as beside:
-            beside.write_text(json.dumps({"minutes": round(minutes, 1)}))
-
-
-def train(name, data, output, settings=(), strategy="one", verbose=1):
+def train(
+    what: str | Path,
+    data: str | Path,
+    output: str | Path | None = None,
+    settings: Iterable[str] = (),
+    strategy: str = "one",
+    verbose: int = 1,
+) -> "keras.Model":
     """Trains a recipe until its last step and returns the model.
 
     Args:
-        name: of the recipe.
+        what: name of a recipe or of a preset, or the folder of a training to go on with.
         data: folder with the data.
-        output: folder for recipe.json, log.csv, TensorBoard logs, the checkpoint and the final weights.
+        output: folder for recipe, log.csv, TensorBoard logs, checkpoint and final weights; that of the training by
+            default, if `what` is one.
         settings: "key=value" strings.
         strategy: "one" device or "mirrored" over all.
         verbose: of `fit`.
 
     Raises:
         ValueError: for an unknown recipe or setting, fewer than one step, bad data, or an output folder of another
-            recipe or with a checkpoint of another version.
+            training or version.
     """
-    module = load_recipe(name)
-    recipe = with_settings(module.Recipe(), settings)
-    if hasattr(module, "completed"):
-        recipe = module.completed(recipe)
-    if min(recipe.steps, recipe.checkpoint_every) < 1:
-        raise ValueError(
-            "steps and checkpoint_every must be at least 1. "
-            f"Received: steps={recipe.steps}, checkpoint_every={recipe.checkpoint_every}."
-        )
-    module.batches(recipe, data, 0)  # bad data must show before anything is written
-    callbacks = module.callbacks(recipe, data) if hasattr(module, "callbacks") else []
-    output = Path(output)
-    _remember(output, name, recipe)
+    if output is None and not is_run(what):
+        raise ValueError("A new training needs an output folder. For example: --output my_run.")
+    recipe = recipe_of(what, settings)
+    recipe.check()
+    check_strategy(strategy)
+    samples = Parts(recipe, str(data))
+    recipe = recipe.resolve(samples)
+    folder = Output(what if output is None else output, is_chief())
+    training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
+    callbacks = recipe.callbacks(samples)
+    folder.remember(recipe)
+    return _fit(recipe, samples, folder, callbacks, strategy, verbose)
+
+
+def _fit(recipe, samples, folder, callbacks, strategy, verbose):
+    import keras
+
+    from scs_keras.training.checkpoint import Checkpoint
+
     keras.utils.set_random_seed(recipe.seed)
+    checkpoint = Checkpoint(folder)
+    begun = folder.checkpoint.exists()  # its weights then replace those to start from, whose file may be gone
     with strategy_scope(strategy):
-        model = module.build(recipe)
-        step = _restore(model, output / CHECKPOINT)
-    checkpoint = Checkpoint(output / CHECKPOINT)
+        model = (replace(recipe, weights="") if begun else recipe).model(samples)
+        step = checkpoint.restore(model)
+    if step:
+        print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):
-        batches = module.batches(recipe, data, start)
         model.fit(
-            module.pairs(model, batches) if hasattr(module, "pairs") else batches,
+            _pairs(recipe, model, training_dataset(samples.train, recipe.batch_size, recipe.seed, start)),
             steps_per_epoch=length,
             initial_epoch=start // recipe.checkpoint_every,
             epochs=-(-end // recipe.checkpoint_every),
-            callbacks=[checkpoint, *callbacks, *_loggers(output, append=start > 0)],
+            shuffle=False,  # the stream is
+            callbacks=[checkpoint, *callbacks, *folder.loggers(append=start > 0)],
             verbose=verbose,
         )
-    if hasattr(module, "finish"):
-        module.finish(model, recipe, data)
-    with written_beside(output / WEIGHTS) as beside, without_optimizer(model):
+    recipe.finish(model, samples)
+    with folder.writing(folder.weights) as beside, without_optimizer(model):
         model.save_weights(beside)
     return model
 
 
-def _remember(output, name, recipe):
-    """Writes recipe.json, or checks that the folder belongs to the same recipe."""
-    settings = {"recipe": name, **asdict(recipe)}
-    path = output / "recipe.json"
-    if path.exists() and (found := json.loads(path.read_text())) != settings:
-        differing = sorted(key for key in settings | found if settings.get(key) != found.get(key))
-        raise ValueError(
-            f"{output} holds a training with other settings ({', '.join(differing)}). "
-            "Give another --output, or the settings in its recipe.json to go on with it."
-        )
-    if not path.exists():
-        with written_beside(path) as beside:
-            beside.write_text(json.dumps(settings, indent=1))
+def _pairs(recipe, model, batches):
+    """What `fit` gets: each batch as the recipe makes a pair of it."""
+    pair = functools.partial(recipe.pair, model)
+    if not hasattr(batches, "element_spec"):  # no tf.data.Dataset but a generator
+        return map(pair, batches)
+    structured = isinstance(batches.element_spec, tuple)  # which `map` hands on as several arguments
+    return batches.map((lambda *batch: pair(batch)) if structured else pair)
 
 
 def _stretches(step, steps, every):
@@ -166,28 +140,3 @@ def _stretches(step, steps, every):
     whole = steps - steps % every
     parts = (step, whole, every), (max(step, whole), steps, steps - whole)
     return [part for part in parts if part[0] < part[1]]
-
-
-def _restore(model, path):
-    """Loads the checkpoint, if there is one; returns the number of steps made."""
-    if not path.exists():
-        return 0
-    model.optimizer.build(model.trainable_variables)
-    load_weights(
-        model, path, "this recipe's model in this version",
-        "Go on with the version of scs-keras that wrote it, or start anew in another --output.",
-    )  # fmt: skip
-    step = int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-    print(f"Going on from step {step} ({path}).")
-    return step
-
-
-def _loggers(output, append):
-    loggers = [keras.callbacks.CSVLogger(output / "log.csv", append=append)]
-    try:
-        import tensorboard  # noqa: F401
-
-        loggers.append(keras.callbacks.TensorBoard(output / "tensorboard", write_graph=False))
-    except ImportError:
-        print('No TensorBoard logs: pip install "scs-keras[tensorboard]".')
-    return loggers

@@ -1,134 +1,175 @@
-"""Scores of rain forecasts: counts pooled over windows, lead times and valid pixels (Eq. 25-28), and their tables."""
+"""Scores of predictions, and the tables that are made of them for all tasks: text, Markdown, JSON."""
 
-import math
+import abc
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from scs_keras.zoo.radar_units import PAPER_THRESHOLD, rain_to_scaled
-
-THRESHOLDS = {str(mm_h): float(rain_to_scaled(mm_h)) for mm_h in (0.5, 2, 5, 10)} | {"paper": PAPER_THRESHOLD}
-"""Suffix of csi_, far_ and pod_ (numbers are mm/h): threshold on the scaled image. Events are values at or above it."""
-
-METRICS = ("mse", "correlation", *(f"{score}_{suffix}" for score in ("csi", "far", "pod") for suffix in THRESHOLDS))
-
-_TOLERANCE = 1e-6  # 0.00007 dBZ: rain of exactly 0.5 mm/h is an event at 0.5 mm/h, however its logarithm was rounded
+Values = Mapping[str, float | None]
+"""{metric: value}; None where it is not defined."""
 
 
-class Tally:
-    """Sums of squared errors and of hits, misses and false alarms for each lead time, from any number of windows."""
+@dataclass(frozen=True)
+class Column:
+    """A metric in tables.
 
-    def __init__(self, output_length: int):
-        self.pixels = np.zeros(output_length, "int64")
-        self.squared_error = np.zeros(output_length)
-        self.hits, self.misses, self.false_alarms = np.zeros((3, len(THRESHOLDS), output_length), "int64")
-
-    def add(self, target: np.ndarray, forecast: np.ndarray, valid: np.ndarray) -> None:
-        """Adds windows: target and forecast (batch, time, height, width), scaled; valid bool (height, width)."""
-        target, forecast = target[..., valid], forecast[..., valid]  # (batch, time, pixels)
-        self.pixels += target.shape[0] * target.shape[2]
-        self.squared_error += np.square(forecast - target, dtype="float64").sum(axis=(0, 2))
-        for index, threshold in enumerate(THRESHOLDS.values()):
-            observed, expected = (values >= threshold - _TOLERANCE for values in (target, forecast))
-            hits = (observed & expected).sum(axis=(0, 2))
-            self.hits[index] += hits
-            self.misses[index] += observed.sum(axis=(0, 2)) - hits
-            self.false_alarms[index] += expected.sum(axis=(0, 2)) - hits
-
-    def scores(self) -> dict[str, float | None]:
-        """All METRICS, pooled over the lead times; None where one is not defined (nothing to divide by)."""
-        counts = (count.sum(axis=1) for count in (self.hits, self.misses, self.false_alarms))
-        return _scores(self.squared_error.sum(), self.pixels.sum(), *counts)
-
-    def scores_per_lead(self) -> dict[str, list[float | None]]:
-        """All METRICS as lists, one value per lead time."""
-        leads = [
-            _scores(self.squared_error[k], self.pixels[k], self.hits[:, k], self.misses[:, k], self.false_alarms[:, k])
-            for k in range(len(self.pixels))
-        ]
-        return {metric: [scores[metric] for scores in leads] for metric in METRICS}
-
-
-def _scores(squared_error, pixels, hits, misses, false_alarms) -> dict[str, float | None]:
-    scores = {"mse": _ratio(squared_error, pixels), "correlation": None}
-    for suffix, hit, miss, false_alarm in zip(THRESHOLDS, hits, misses, false_alarms):
-        scores[f"csi_{suffix}"] = _ratio(hit, hit + miss + false_alarm)  # Eq. 25
-        scores[f"far_{suffix}"] = _ratio(false_alarm, hit + false_alarm)  # Eq. 26
-        scores[f"pod_{suffix}"] = _ratio(hit, hit + miss)  # Eq. 27
-        if suffix == "paper":  # Eq. 28 on 0/1 images: the sum of products is the hits, of squares the events
-            scores["correlation"] = _ratio(hit, math.sqrt(int(hit + false_alarm) * int(hit + miss)))
-    return {metric: scores[metric] for metric in METRICS}
-
-
-def _ratio(part, whole) -> float | None:
-    return float(part / whole) if whole else None
-
-
-def format_table(results: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> str:
-    """The results of `evaluate_forecasts` as text: per event a block with CSI, one with FAR and one with POD."""
-    blocks = []
-    for event, forecasts in results.items():
-        lines = [f"{event} (MSE of dBZ/70; thresholds in mm/h, paper: 35 dBZ; - is not defined)"]
-        for score in ("csi", "far", "pod"):
-            metrics = [
-                *(("mse", "correlation") if score == "csi" else ()),
-                *(f"{score}_{suffix}" for suffix in THRESHOLDS),
-            ]
-            rows = {name: [_cell(metric, scores[metric]) for metric in metrics] for name, scores in forecasts.items()}
-            lines += ["", *table_rows([_title(metric) for metric in metrics], rows)]
-        blocks.append("\n".join(lines))
-    return "\n\n\n".join(blocks)
-
-
-def format_lead_table(
-    results: Mapping[str, Mapping[str, Mapping[str, list[float | None]]]],
-    step_minutes: Mapping[str, float],
-    metrics: Sequence[str] = ("mse", "csi_0.5", "csi_2", "csi_5"),
-) -> str:
-    """The values per lead time as text.
-
-    Args:
-        results: {event: {forecast: {metric: list}}}, the second result of `evaluate_forecasts(..., per_lead=True)`.
-        step_minutes: {event: minutes between two frames}.
-        metrics: which to show.
+    Attributes:
+        name: of the metric.
+        title: above its column.
+        digits: behind the point.
+        better: "lower", "higher", or "" where neither is.
+        main: whether it is in model cards and in the tables of parts (lead times, classes, ...).
+        block: columns of one block, in a row, share a table.
     """
-    blocks = []
-    for event, forecasts in results.items():
-        lines = [f"{event}, by lead time"]
-        for metric in metrics:
-            rows = {name: [_cell(metric, value) for value in scores[metric]] for name, scores in forecasts.items()}
-            leads = range(1, 1 + max(map(len, rows.values())))
-            header = [f"+{step_minutes[event] * lead:g} min" for lead in leads]
-            lines += ["", *table_rows(header, rows, _title(metric))]
-        blocks.append("\n".join(lines))
-    return "\n\n\n".join(blocks)
+
+    name: str
+    title: str
+    digits: int = 4
+    better: str = "lower"
+    main: bool = True
+    block: str = ""
+
+    def text(self, value: float | None) -> str:
+        """The value as it is shown; a dash where it is not defined."""
+        return "-" if value is None else f"{value:.{self.digits}f}"
+
+    def best(self, values: Sequence[float | None]) -> float | None:
+        """The best of the values; None where there is no telling."""
+        known = [value for value in values if value is not None]
+        if not self.better or len(known) < 2:
+            return None
+        return min(known) if self.better == "lower" else max(known)
 
 
-def _title(metric: str) -> str:
-    score, _, suffix = metric.partition("_")
-    return f"{score.upper()} {suffix}" if suffix else {"mse": "MSE"}.get(metric, metric)
+class Scores(abc.ABC):
+    """What one kind of prediction scores, summed over samples; a task has its own.
+
+    Attributes:
+        columns: of the tables.
+        notes: what the columns mean, a sentence or two.
+        card_axis: the axis of `parts` that a model card has tables of; "" for the scores of all samples.
+    """
+
+    columns: tuple[Column, ...]
+    notes: str = ""
+    card_axis: str = ""
+
+    @abc.abstractmethod
+    def add(self, target: Any, output: Any, weight: Any, about: Mapping[str, Any]) -> None:
+        """Adds one sample: what came true, what was predicted, the weight of `Samples`, and what is known of it.
+
+        Raises:
+            ValueError: the prediction has the wrong shape, or NaN.
+        """
+
+    @abc.abstractmethod
+    def result(self) -> dict[str, float | None]:
+        """{metric: value} over all samples, for each of `columns`."""
+
+    def parts(self) -> dict[str, dict[str, dict[str, float | None]]]:
+        """{axis: {part: {metric: value}}}: the same for each lead time, class, event, ...; {} for no axis."""
+        return {}
 
 
-def _cell(metric: str, value: float | None) -> str:
-    return "-" if value is None else f"{value:.5f}" if metric == "mse" else f"{value:.4f}"
+def check_output(target: np.ndarray, output: np.ndarray, about: Mapping[str, Any]) -> None:
+    """Raises ValueError unless a prediction is finite and has the shape of its target."""
+    if np.shape(output) != np.shape(target):
+        raise ValueError(f"must have shape {np.shape(target)} on {about['group']}. Received: {np.shape(output)}.")
+    if not np.isfinite(output).all():
+        raise ValueError(f"has NaN or infinite values on {about['group']}; it cannot be scored.")
 
 
-def table_rows(header: list[str], rows: Mapping[str, list[str]], corner: str = "") -> list[str]:
+def finite(value: float) -> float | None:
+    """The value as a number of Python's; None if it is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+def by_part(scores: Mapping[str, Scores]) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
+    """{axis: {part: {prediction: {metric: value}}}} of {prediction: Scores}."""
+    found: dict[str, dict[str, dict[str, dict[str, float | None]]]] = {}
+    for name, each in scores.items():
+        for axis, parts in each.parts().items():
+            for part, values in parts.items():
+                found.setdefault(axis, {}).setdefault(part, {})[name] = values
+    return found
+
+
+def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
+    """All scores as text: a table of all samples, the best of each column with a star, then one for each axis."""
+    columns = next(iter(scores.values())).columns
+    results = {name: each.result() for name, each in scores.items()}
+    lines = [f"{title} ({next(iter(scores.values())).notes})"]
+    for block in dict.fromkeys(column.block for column in columns):
+        lines += ["", *_over_columns([column for column in columns if column.block == block], results)]
+    for axis, parts in by_part(scores).items():
+        lines += ["", "", f"By {axis}:"]
+        for column in columns:
+            if column.main:
+                lines += ["", *_over_parts(column, parts)]
+    return "\n".join(lines)
+
+
+_WIDEST = 110  # characters of a line, about: beyond it a table of parts is turned
+
+
+def _over_columns(columns, results):
+    rows = {name: [] for name in results}
+    for column in columns:
+        for name, cell in _starred(column, {name: values.get(column.name) for name, values in results.items()}).items():
+            rows[name].append(cell)
+    return table_rows([column.title for column in columns], rows)
+
+
+def _over_parts(column, parts):
+    cells = {}  # {part: {prediction: text}}
+    for part, predictions in parts.items():
+        cells[part] = _starred(column, {name: values.get(column.name) for name, values in predictions.items()})
+    names = list(dict.fromkeys(name for each in cells.values() for name in each))
+    rows = {name: [each.get(name, "-") for each in cells.values()] for name in names}
+    lines = table_rows(list(cells), rows, column.title)
+    if len(lines[0]) <= _WIDEST:
+        return lines
+    return table_rows(
+        names, {part: [each.get(name, "-") for name in names] for part, each in cells.items()}, column.title
+    )
+
+
+def _starred(column, values):
+    best = column.best(list(values.values()))
+    return {
+        name: column.text(value) + ("*" if value is not None and value == best else " ")
+        for name, value in values.items()
+    }
+
+
+def table_rows(header: Sequence[str], rows: Mapping[str, Sequence[str]], corner: str = "") -> list[str]:
     """Lines of a table: the header, then {name: cells} with the cells right under their titles."""
     first = max(map(len, [corner, *rows]))
-    widths = [max(len(title), 7) + 2 for title in header]
+    widths = [
+        max(7, len(title), *(len(cells[i].strip("* ")) for cells in rows.values())) + 3
+        for i, title in enumerate(header)
+    ]
     return [
         f"{name:{first}}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths))
-        for name, cells in ((corner, header), *rows.items())
+        for name, cells in ((corner, [f"{title} " for title in header]), *rows.items())
     ]
 
 
-def check_forecast(name: str, made: np.ndarray, target: np.ndarray, data: str) -> None:
-    """Raises ValueError unless the forecast `name` for `data` is finite and has the shape of its target."""
-    if made.shape != target.shape:
-        raise ValueError(
-            f"The forecast {name!r} must have shape {target.shape} (batch, output_length, height, width, channels) "
-            f"on {data}. Received: {made.shape}."
-        )
-    if not np.isfinite(made).all():
-        raise ValueError(f"The forecast {name!r} has NaN or infinite pixels on {data}; it cannot be scored.")
+def markdown_table(columns: Sequence[Column], results: Mapping[str, Values], corner: str = "") -> list[str]:
+    """Lines of a Markdown table of {prediction: {metric: value}}, the best of each column in bold."""
+    best = {column.name: column.best([values.get(column.name) for values in results.values()]) for column in columns}
+
+    def cell(column, value):
+        text = column.text(value)
+        return f"**{text}**" if value is not None and value == best[column.name] else text
+
+    return [
+        f"| {corner} | {' | '.join(column.title for column in columns)} |",
+        f"|---|{'---|' * len(columns)}",
+        *(
+            f"| {name} | {' | '.join(cell(column, values.get(column.name)) for column in columns)} |"
+            for name, values in results.items()
+        ),
+    ]

@@ -1,0 +1,35 @@
+"""Model cards: written from the preset, its record and the columns of its task's scores, never by hand."""
+
+from scs_keras.training.scores import markdown_table
+from scs_keras.training.task import task
+from scs_keras.zoo.preset import Preset
+
+
+def model_card(preset: Preset) -> str:
+    """The card of a preset with weights, in Markdown."""
+    record, scores = preset.record, task(preset.task).empty_scores(preset)
+    settings = " ".join(f"--set {key}={value}" for key, value in record["settings"].items())
+    columns = [column for column in scores.columns if column.main]
+    tables = [
+        line for data, results in record["metrics"].items() for line in ("", *markdown_table(columns, results, data))
+    ]
+    lines = [
+        f"# {preset.name}",
+        "",
+        f"{preset.summary[0].upper()}{preset.summary[1:]}. Task: {preset.task}. Stands for: {preset.paper_row}.",
+        "",
+        f"- Input {preset.input_shape}, output {preset.output_shape}. Values: {preset.values}.",
+        f"- {record['parameters']:,} parameters, {record['bytes']:,} bytes, sha256 `{record['sha256']}`.",
+        f"- Trained {record['date']} with scs-keras {record['version']} on {record['hardware']}, "
+        f"{record['minutes']} minutes:",
+        f"  `scs-keras train {record['recipe']} --data DIR --output DIR {settings}`",
+        f"- Data: {preset.data_licence}. Weights: {preset.weights_licence}.",
+        "",
+        f"Scores on data kept out of training and of every choice (`{record['evaluated']}`), the best in bold:",
+        *tables,
+        "",
+        f"{scores.notes} A dash is a score that is not defined.",
+        "",
+        "Made for study and as a start for your own training, not for decisions that people depend on.",
+    ]
+    return "\n".join([*lines, ""])

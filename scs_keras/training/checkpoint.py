@@ -1,0 +1,79 @@
+"""The checkpoint of a training: one file with everything that it needs to go on."""
+
+import time
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from scs_keras.training.output import Output
+from scs_keras.zoo.files import load_weights
+
+_GROUP = "scs_keras_training"  # beside what Keras writes, which it does not read
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Writes weights, optimiser, iteration, switch and the random generators after every epoch, and stops on NaN.
+
+    Keras saves all of these with the weights but the generators, for example those of dropout: they are put into the
+    same file, with the minutes that the training took so far.
+
+    Args:
+        output: of the training.
+    """
+
+    def __init__(self, output: Output):
+        super().__init__()
+        self.output = output
+        self.minutes = 0.0
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is None or not np.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}; {self.output.checkpoint} still holds "
+                "the step before. Use a smaller --set learning_rate."
+            )
+        with self.output.writing(self.output.checkpoint) as beside:
+            self.model.save_weights(beside)
+            with h5py.File(beside, "a") as file:
+                group = file.create_group(_GROUP)
+                group.attrs["minutes"] = self.minutes_so_far()
+                for number, state in enumerate(_generators(self.model)):
+                    group[str(number)] = keras.ops.convert_to_numpy(state)
+
+    def minutes_so_far(self) -> float:
+        """Minutes that the training took, those before an interruption included."""
+        return round(self.minutes + (time.monotonic() - self.start) / 60, 2)
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the checkpoint, if there is one; returns the number of steps made.
+
+        Raises:
+            ValueError: it is of another model.
+        """
+        path = self.output.checkpoint
+        if not path.exists():
+            return 0
+        model.optimizer.build(model.trainable_variables)
+        load_weights(
+            model, path, "this recipe's model in this version",
+            "Go on with the version of scs-keras that wrote it, or start anew in another --output.",
+        )  # fmt: skip
+        with h5py.File(path) as file:
+            if _GROUP in file:
+                for number, state in enumerate(_generators(model)):
+                    state.assign(file[_GROUP][str(number)][()])
+        self.minutes = minutes_of(path)
+        return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
+
+
+def minutes_of(path: Path) -> float:
+    """The minutes that a training took until its checkpoint."""
+    with h5py.File(path) as file:
+        return float(file[_GROUP].attrs["minutes"])
+
+
+def _generators(model):
+    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]

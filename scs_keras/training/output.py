@@ -1,0 +1,143 @@
+"""The folder of a training: the only place that writes there."""
+
+import contextlib
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scs_keras.core.arguments import check_known
+from scs_keras.training.recipe import Recipe
+from scs_keras.training.task import recipes
+from scs_keras.zoo.files import written_beside
+
+FORMAT = 2  # of recipe.json; version 0.1.0 wrote none
+
+
+class Output:
+    """Recipe, checkpoint, logs and final weights of a training.
+
+    Every file is written to a temporary one in the folder and renamed. Of several workers only the chief's files stay;
+    the others write as well, because saving may need them all, but to a place that is thrown away.
+
+    Args:
+        folder: of the training; made with the first file.
+        chief: whether this process is the one whose files stay.
+    """
+
+    def __init__(self, folder: str | Path, chief: bool = True):
+        self.folder = Path(folder)
+        self.chief = chief
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.folder / "recipe.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.weights.h5"
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model.weights.h5"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @contextlib.contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """Gives a temporary path with the endings of `path`, which replaces `path` when all went well."""
+        if self.chief:
+            with written_beside(path) as beside:
+                yield beside
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                yield Path(folder) / path.name
+
+    def remember(self, recipe: Recipe) -> None:
+        """Writes recipe.json, or checks that the folder belongs to the same recipe.
+
+        Raises:
+            ValueError: it belongs to another one, or to version 0.1.0.
+        """
+        text = json.dumps({"format": FORMAT, "recipe": name_of(recipe), "settings": asdict(recipe)}, indent=1)
+        if not self.recipe_file.exists():
+            with self.writing(self.recipe_file) as beside:
+                beside.write_text(text)
+            return
+        found, mine = self._read(), json.loads(text)
+        settings = {"recipe": found["recipe"], **found["settings"]}, {"recipe": mine["recipe"], **mine["settings"]}
+        differing = sorted(key for key in settings[0] | settings[1] if settings[0].get(key) != settings[1].get(key))
+        if differing:
+            raise ValueError(
+                f"{self.folder} holds a training with other settings ({', '.join(differing)}). "
+                f"Give another --output, or go on with it: scs-keras train {self.folder} --data DIR."
+            )
+
+    def recipe(self) -> Recipe:
+        """The recipe of the training.
+
+        Raises:
+            FileNotFoundError: there is no recipe.json in the folder.
+            ValueError: it is of version 0.1.0, or of a recipe that there is no more.
+        """
+        found = self._read()
+        known = recipes()
+        check_known("recipe", found["recipe"], known)
+        settings: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in found["settings"].items()
+        }
+        settings["arguments"] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in settings["arguments"].items()
+        }
+        return known[found["recipe"]](**settings)
+
+    def settings(self) -> dict[str, Any]:
+        """The recipe's values as plain data."""
+        return self._read()["settings"]
+
+    def _read(self) -> dict[str, Any]:
+        if not self.recipe_file.is_file():
+            raise FileNotFoundError(f"{self.folder} holds no training: {self.recipe_file.name} is missing.")
+        found = json.loads(self.recipe_file.read_text())
+        if found.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.folder} holds a training of scs-keras 0.1, whose recipes were other ones: it does not go on "
+                "here. Start anew in another --output; its model.weights.h5 still loads with "
+                "zoo.load(PRESET, weights=FILE) or --weights."
+            )
+        return found
+
+    def loggers(self, append: bool) -> list[Any]:
+        """Callbacks that write log.csv and, where TensorBoard is installed, its logs."""
+        import keras
+
+        if not self.chief:
+            return []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        made: list[Any] = [keras.callbacks.CSVLogger(self.log, append=append)]
+        try:
+            import tensorboard  # noqa: F401
+
+            made.append(keras.callbacks.TensorBoard(self.tensorboard, write_graph=False))
+        except ImportError:
+            print('No TensorBoard logs: pip install "scs-keras[tensorboard]".')
+        return made
+
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of log.csv."""
+        with open(self.log) as file:
+            return list(csv.DictReader(file))
+
+
+def name_of(recipe: Recipe) -> str:
+    """The name under which a task lists the recipe."""
+    return next(name for name, kind in recipes().items() if kind is type(recipe))

@@ -1,0 +1,29 @@
+"""Precipitation forecasts from weather radar: data, recipe, scores, predictions and demo."""
+
+from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.task import Command, Dataset, Option, Task
+
+_HERE = "scs_keras.training.precipitation"
+
+TASK = Task(
+    name="precipitation",
+    datasets={
+        "radar": Dataset(
+            read=f"{_HERE}.samples:read",
+            scored="val",
+            options=(Option("evaluate", "stride", "a window starts at every so many images", type=int, default=1),),
+        )
+    },
+    recipes={"precipitation_radar": PrecipitationRadar},
+    scores=f"{_HERE}.scores:RainScores",
+    baselines=f"{_HERE}.scores:baselines",
+    predict=f"{_HERE}.predict:predict",
+    commands={
+        "demo": Command(
+            f"{_HERE}.demo:demo",
+            "forecast the radar sequence that ships with the project",
+            (Option("", "output", "folder for forecast.png and forecast.gif", default="."),),
+        )
+    },
+    options=(Option("predict", "steps", "number of images to forecast", type=int),),
+)

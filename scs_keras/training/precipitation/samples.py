@@ -1,0 +1,99 @@
+"""Radar events as samples of forecasters: whole images to score on, random crops to train on."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
+from scs_keras.zoo.preset import Preset
+
+
+def read(
+    folder: str | Path,
+    split: str,
+    preset: Preset,
+    stride: int = 1,
+    crop: int = 80,
+    augmentation: Augmentation = Augmentation(),
+    exclude: Iterable[str] = (),
+) -> "RadarSamples":
+    """The events of a folder, see `radar_files`.
+
+    Args:
+        folder: with an npz file for each event.
+        split: "train" or "val", as the folder's split.json says; "all" for every event. A folder without split.json has
+            no "val": it is scored whole, and the name of the samples says so.
+        preset: whose lengths the samples have.
+        stride: an evaluation sample starts at every so many images.
+        crop: side of the training crops in pixels.
+        augmentation: of the training crops.
+        exclude: names of events to leave out.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no event in it.
+        ValueError: an event is broken or too short, or the split has no events.
+    """
+    if split not in ("train", "val", "all"):
+        raise ValueError(
+            f"Radar events have the parts train, val and all. Received: --split {split}. Leave it out for val."
+        )
+    name = f"radar {split}"
+    if split == "val" and not (Path(folder) / "split.json").is_file():
+        split, name = "all", "radar, all events (there is no split.json)"
+    events = read_events(folder, None if split == "all" else split, exclude)
+    if not events:
+        raise ValueError(
+            f"{folder}: no event belongs to --split {split}. Use --split all to score all events, or list some in "
+            "split.json."
+        )
+    sequences = RadarSequences(events, preset.input_shape[0], preset.output_shape[0], stride)
+    return RadarSamples(name, sequences, crop, augmentation)
+
+
+class RadarSamples:
+    """Samples of radar events, see `scs_keras.training.samples.Samples`.
+
+    Args:
+        name: of the data.
+        sequences: of the events.
+        crop: side of the training crops in pixels.
+        augmentation: of the training crops.
+    """
+
+    labels: tuple[str, ...] = ()
+
+    def __init__(
+        self, name: str, sequences: RadarSequences, crop: int = 80, augmentation: Augmentation = Augmentation()
+    ):
+        self.name, self.sequences, self.crop, self.augmentation = name, sequences, crop, augmentation
+
+    def every(self, stride: int) -> "RadarSamples":
+        """The same events with an evaluation sample at every so many images."""
+        old = self.sequences
+        sequences = RadarSequences(old.events, old.input_length, old.output_length, stride)
+        return RadarSamples(self.name, sequences, self.crop, self.augmentation)
+
+    def __len__(self) -> int:
+        return len(self.sequences.windows)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(x, y, weight), float32 (time, height, width, 1) each, scaled to [0, 1]; weight 1 at valid pixels, else 0."""
+        window, observed = self.sequences.window(index), self.sequences.input_length
+        valid = self.sequences.windows[index][0].valid.astype("float32")[None, :, :, None]
+        return window[:observed], window[observed:], np.broadcast_to(valid, window[observed:].shape)
+
+    def about(self, index: int) -> Mapping[str, Any]:
+        """name, group (the event), step_minutes, times (Unix seconds of all images)."""
+        event, start = self.sequences.windows[index]
+        return dict(
+            name=f"{event.name}, image {start + 1}",
+            group=event.name,
+            step_minutes=event.step_minutes,
+            times=self.sequences.times(index),
+        )
+
+    def batch(self, step: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """(sequences, valid pixels) of random crops, see `RadarSequences.crops`."""
+        return self.sequences.crops(step, size, seed, self.crop, self.augmentation)

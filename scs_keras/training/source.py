@@ -1,0 +1,103 @@
+"""What the commands are given as PRESET or RUN: a preset of the zoo, or the folder of a training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scs_keras import zoo
+from scs_keras.training.output import Output
+from scs_keras.training.recipe import ARGUMENT, literal
+from scs_keras.training.task import Task, task
+
+if TYPE_CHECKING:
+    import keras
+
+    from scs_keras.zoo.preset import Preset
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that can be made.
+
+    Attributes:
+        name: as it was given.
+        preset: with the arguments that were changed.
+        weights: as for `zoo.load`.
+        dataset: what it was trained on, or is for.
+        arguments: those that were changed.
+    """
+
+    name: str
+    preset: "Preset"
+    weights: str | Path | None
+    dataset: str
+    arguments: dict[str, Any]
+
+    @property
+    def task(self) -> Task:
+        return task(self.preset.task)
+
+    def load(self) -> "keras.Model":
+        """The compiled model with its weights."""
+        return zoo.load(self.preset.name, weights=self.weights, **self.arguments)
+
+
+def is_run(what: str | Path) -> bool:
+    """Whether it is a folder rather than the name of a preset."""
+    return Path(what).is_dir()
+
+
+def source(what: str | Path, weights: str | Path | None = None, settings: Iterable[str] = ()) -> Source:
+    """The model of a preset or of a training's folder.
+
+    Args:
+        what: name of a preset, or the output folder of a finished `scs-keras train`.
+        weights: a `.weights.h5` file instead of the preset's; not with a folder, which has its own.
+        settings: "model.KEY=VALUE" strings, arguments of the model in place of the preset's or the training's.
+
+    Raises:
+        ValueError: there is no such preset or argument, or the training is not finished.
+        FileNotFoundError: the folder holds no training.
+    """
+    if is_run(what) and str(what) not in [preset.name for preset in zoo.list_presets()]:
+        return _of_run(Path(what), weights, settings)
+    preset = zoo.get_preset(str(what))
+    arguments = _arguments(settings)
+    if arguments:  # which are asked of the builder, and that needs a backend
+        preset.check_arguments(arguments)
+    return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", preset.dataset, arguments)
+
+
+def _of_run(folder, weights, settings):
+    if weights:
+        raise ValueError(
+            f"{folder} is a training, which has weights of its own. Leave --weights out, or give the name of its "
+            "preset instead of the folder."
+        )
+    output = Output(folder)
+    recipe = output.recipe()
+    if not output.weights.exists():
+        raise ValueError(
+            f"{folder} holds no finished training: {output.weights.name} is missing. Go on with it: "
+            f"scs-keras train {folder} --data DIR."
+        )
+    changes = _arguments(settings)
+    if changes:
+        recipe.changed_preset.check_arguments(changes)
+    arguments = {**recipe.arguments, **changes}
+    preset = recipe.changed_preset.with_arguments(**changes)
+    return Source(str(folder), preset, output.weights, recipe.dataset, arguments)
+
+
+def _arguments(settings):
+    arguments = {}
+    for setting in settings:
+        key, separator, text = setting.partition("=")
+        if not separator or not key.startswith(ARGUMENT):
+            raise ValueError(
+                f"--set {setting!r}: only arguments of the model can be set here. "
+                f"For example: --set {ARGUMENT}output_length=20."
+            )
+        arguments[key.removeprefix(ARGUMENT)] = literal(text)
+    return arguments

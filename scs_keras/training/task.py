@@ -1,0 +1,190 @@
+"""What a task brings to the commands.
+
+A task is two folders, `zoo/TASK` and `training/TASK`; nothing that tasks share names one.
+"""
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scs_keras import zoo
+from scs_keras.core.arguments import check_known
+from scs_keras.zoo.reference import resolve
+
+if TYPE_CHECKING:
+    from scs_keras.training.recipe import Recipe
+    from scs_keras.training.samples import Samples
+    from scs_keras.training.scores import Scores
+    from scs_keras.zoo.preset import Preset
+
+Prediction = Callable[[Any, Sequence[Mapping[str, Any]]], Any]
+"""From a batch of inputs x, and what is known `about` each of them, to a batch of outputs."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the command line, `--name`, handed on under its name (with _ for -).
+
+    Attributes:
+        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task.
+        name: without the dashes; a name without dashes that is `positional` stands by itself.
+        help: one line.
+        type: converts the text: int, float, str.
+        default: value where it is not given.
+        choices: allowed values.
+        flag: it takes no value and is True where given.
+        required: it must be given.
+        positional: it is given by its place.
+    """
+
+    command: str
+    name: str
+    help: str
+    type: Callable[[str], Any] = str
+    default: Any = None
+    choices: Sequence[Any] | None = None
+    flag: bool = False
+    required: bool = False
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that a task adds to the command line.
+
+    Attributes:
+        run: "module:function"; gets the options by name.
+        help: one line.
+        options: what it takes.
+    """
+
+    run: str
+    help: str
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set of a task.
+
+    Attributes:
+        read: "module:function"; `read(folder, split, preset, **options)` gives `Samples` cut to the preset's shapes.
+        scored: the split that models are measured on.
+        limit: at most so many samples, evenly spread, are scored for a model card; None for all.
+        options: of `evaluate` for this data set, handed to `read` where given.
+    """
+
+    read: str
+    scored: str = "test"
+    limit: int | None = None
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the zoo, as `TASK` in `scs_keras/training/NAME/__init__.py`. Plain data: no backend is imported for it.
+
+    Attributes:
+        name: of its folders.
+        datasets: {name: Dataset}; a preset's own is `preset.dataset`.
+        recipes: {name: class}, unique over all tasks.
+        scores: "module:function"; `scores(preset)` gives an empty `Scores`.
+        predict: "module:function"; `predict(model, input, output, **options)` makes predictions from a file or folder
+            of a user's, writes them to the folder `output` and returns a line that says so. "": the task has none.
+        predictors: "module:function"; `predictors(model, **options)` gives {name: Prediction}, what is scored of a
+            model. "": {"model": model.predict}.
+        baselines: "module:function"; `baselines(preset, samples, train)` gives {name: Prediction} of what a model has
+            to beat; `train()` reads the training part, for those that are fitted.
+        commands: {name: Command} of its own.
+        options: of `evaluate` and `predict` for all its data sets.
+    """
+
+    name: str
+    datasets: Mapping[str, Dataset]
+    recipes: Mapping[str, "type[Recipe]"]
+    scores: str
+    baselines: str
+    predict: str = ""
+    predictors: str = ""
+    commands: Mapping[str, Command] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set of that name.
+
+        Raises:
+            ValueError: there is none.
+        """
+        check_known("dataset", name, self.datasets)
+        return self.datasets[name]
+
+    def read(self, dataset: str, folder: str | Path, split: str, preset: "Preset", **options: Any) -> "Samples":
+        """Samples of a part of a data set, cut to the preset's shapes."""
+        return resolve(self.dataset(dataset).read)(folder, split, preset, **options)
+
+    def empty_scores(self, preset: "Preset") -> "Scores":
+        """Scores to which nothing has been added."""
+        return resolve(self.scores)(preset)
+
+    def predictors_of(self, model: Any, **options: Any) -> dict[str, Prediction]:
+        """{name: Prediction} of what is scored of a model."""
+        if self.predictors:
+            return resolve(self.predictors)(model, **options)
+        return {"model": lambda x, about: model.predict(x, verbose=0)}
+
+    def baselines_of(
+        self, preset: "Preset", samples: "Samples", train: Callable[[], "Samples"]
+    ) -> dict[str, Prediction]:
+        """{name: Prediction} of what a model has to beat."""
+        return resolve(self.baselines)(preset, samples, train)
+
+    def options_of(self, command: str, dataset: str | None = None) -> list[Option]:
+        """The options of a command, with those of a data set (None: of all data sets), each name once."""
+        datasets = self.datasets.values() if dataset is None else [self.dataset(dataset)]
+        options = [*self.options, *(option for each in datasets for option in each.options)]
+        return list({option.name: option for option in options if option.command == command}.values())
+
+
+def task(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ValueError: there is none, or its module has no TASK of that name.
+    """
+    check_known("task", name, zoo.tasks())
+    module = importlib.import_module(f"scs_keras.training.{name}")
+    found = getattr(module, "TASK", None)
+    if not isinstance(found, Task) or found.name != name:
+        raise ValueError(f"scs_keras/training/{name}/__init__.py must have TASK = Task(name={name!r}, ...).")
+    return found
+
+
+def tasks() -> Iterator[Task]:
+    """All tasks, those of the folders of the zoo."""
+    return map(task, zoo.tasks())
+
+
+def recipes() -> dict[str, "type[Recipe]"]:
+    """{name: class} of the recipes of all tasks.
+
+    Raises:
+        ValueError: two tasks have a recipe of one name.
+    """
+    found: dict[str, type[Recipe]] = {}
+    for each in tasks():
+        for name, recipe in each.recipes.items():
+            if name in found:
+                raise ValueError(f"Two tasks have a recipe {name!r}, {found[name].task} and {each.name}. Rename one.")
+            found[name] = recipe
+    return found
+
+
+def commands() -> dict[str, dict[str, Command]]:
+    """{name of a command: {task: Command}} of the tasks' own commands."""
+    found: dict[str, dict[str, Command]] = {}
+    for each in tasks():
+        for name, command in each.commands.items():
+            found.setdefault(name, {})[each.name] = command
+    return found

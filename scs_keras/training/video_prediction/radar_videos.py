@@ -1,0 +1,88 @@
+"""Radar events as videos, so that video models train on them with the same recipe: reflectivity / 70 dBZ in [0, 1].
+
+Training sequences are random crops of the model's frame size, wet ones preferred, flipped and varied as for
+precipitation models; validation sequences are tiles of that size that have data everywhere, side by side from the upper
+left.
+"""
+
+from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
+from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, every, scaled
+
+
+def read(folder, split, shape, stride=None, observed=1):
+    """Sequences of radar events.
+
+    Args:
+        folder: of events, see `radar_files`.
+        split: "train" or "val", as the folder's split.json says.
+        shape: (time, side, side, 1) of a sequence.
+        stride: "val": a window every so many frames; None: windows do not overlap.
+        observed: how many frames of a sequence are observed.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no event in it.
+        ValueError: an event is broken or too short, frames are smaller than the model's, the split has no events.
+    """
+    check_split(split)
+    length, height, width, channels = shape
+    if channels != 1 or height != width:
+        raise ValueError(f"radar gives square frames with 1 channel. Received: a model of {height}x{width}x{channels}.")
+    events = [] if split == "test" else read_events(folder, split)
+    if not events:
+        raise ValueError(
+            f"{folder}: no radar event belongs to the split {split!r}. Use --split val, and list some in split.json."
+        )
+    if split == "train":
+        return RadarCrops(RadarSequences(events, observed, length - observed), height)
+    return _tiles(events, shape, stride or length)
+
+
+class RadarCrops:
+    """Random crops of events; `batch` and the sequences by index are functions of seed and step, or of the index.
+
+    Args:
+        sequences: of the events.
+        side: of a crop.
+        augmentation: what is varied.
+    """
+
+    name = "radar"
+
+    def __init__(self, sequences, side, augmentation=Augmentation(temporal_strides=(1,))):
+        self.sequences, self.augmentation = sequences, augmentation
+        self.shape = (sequences.length, side, side, 1)
+        self.batch(0, 1)  # images that are too small must show before training starts
+
+    def __len__(self):
+        return len(self.sequences.windows)
+
+    def __getitem__(self, index):
+        return self.batch(index, 1)[0]
+
+    def about(self, index):
+        return dict(name=f"crop {index + 1}", group=self.name)
+
+    def batch(self, step, batch_size, seed=0):
+        """float32 (batch, time, side, side, 1) in [0, 1]; pixels without data are 0."""
+        return self.sequences.crops(step, batch_size, seed, self.shape[1], self.augmentation)[0]
+
+
+def _tiles(events, shape, stride):
+    length, side = shape[:2]
+    videos, windows = [], []
+    for event in events:
+        height, width = event.valid.shape
+        for top in every(height, side, side):
+            for left in every(width, side, side):
+                area = slice(top, top + side), slice(left, left + side)
+                if event.valid[area].all():
+                    videos.append(_tile(event, area))
+                    windows += [(len(videos) - 1, start) for start in every(len(event.times), length, stride)]
+    return VideoWindows("radar", videos, windows, shape)
+
+
+def _tile(event, area):
+    def read(start, stop):
+        return scaled(event.scaled[(slice(start, stop), *area)][..., None])
+
+    return Video(f"{event.name} {area[0].start},{area[1].start}", len(event.times), read)

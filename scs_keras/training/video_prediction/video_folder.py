@@ -1,0 +1,193 @@
+"""A user's own videos: a folder with one file, or one sub-folder of images, for each video.
+
+    name.npy            frames (time, height, width) or (time, height, width, channels): uint8, or floating point
+                        in [0, 1]
+    name.npz            the same, under the name `frames` (or the only array of the file)
+    name.mp4, .avi ...  a video, read with PyAV
+    name/*.png, *.jpg   its frames, in the order of their names
+
+Videos and images get the model's size (the middle is cut out of another shape) and 1 or 3 channels; arrays must have
+the model's. A `split.json` {"train": [names], "val": [names], "test": [names]} divides them. Without one, of three
+videos and more the last tenth (at least one) of the names is for the test, the tenth before it for validation; of
+fewer, all are for training.
+"""
+
+import json
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from scs_keras.training.video_prediction.images import fit, image_video, mode_of
+from scs_keras.training.video_prediction.video import (
+    Video,
+    VideoWindows,
+    check_size,
+    check_split,
+    checked_values,
+    every,
+)
+
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv")
+ARRAYS = (".npy", ".npz")
+_EXPECTED = (
+    "a folder with your videos: .npy or .npz arrays (time, height, width, channels), uint8 or in [0, 1], "
+    f"videos ({', '.join(VIDEOS)}) or sub-folders of images ({', '.join(IMAGES)})"
+)
+
+
+def read(folder, split, shape, stride=None):
+    """Windows of the videos of a folder.
+
+    Args:
+        folder: as above.
+        split: "train", "val" or "test".
+        shape: (time, height, width, channels) of a window.
+        stride: frames from one window to the next; None: 1 for training, else windows do not overlap.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or nothing in it.
+        ValueError: a file is broken or its values are out of range, no video has enough frames, their size is another,
+            or the split has no videos.
+    """
+    check_split(split)
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder. Expected {_EXPECTED}.")
+    videos = [read_video(path, shape[1:]) for path in _split(folder, _paths(folder), split)]
+    short = [video.name for video in videos if video.length < shape[0]]
+    if short and len(short) < len(videos):
+        warnings.warn(f"{folder}: shorter than {shape[0]} frames and left out: {', '.join(short)}.", stacklevel=2)
+    for video in videos:
+        if video.length >= shape[0]:
+            check_size(f"{folder.name}, {video.name}", (shape[0], *video.read(0, 1).shape[1:]), shape)
+    step = stride or (1 if split == "train" else shape[0])
+    windows = [(index, start) for index, video in enumerate(videos) for start in every(video.length, shape[0], step)]
+    return VideoWindows(folder.name, videos, windows, shape)
+
+
+def read_video(path, frame_shape):
+    """One video: a file, or a folder of images.
+
+    Args:
+        path: of it.
+        frame_shape: (height, width, channels) that images and video files get; arrays stay as they are.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is broken, of an unknown kind, or its values are out of range.
+        ImportError: the package that reads it is missing.
+    """
+    path = Path(path)
+    if path.is_dir():
+        images = _images(path)
+        if not images:
+            raise FileNotFoundError(f"{path}: holds no images. Expected {', '.join(IMAGES)}.")
+        return image_video(path.name, images, frame_shape[:2], frame_shape[2])
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file. Expected {_EXPECTED}.")
+    if path.suffix.lower() in ARRAYS:
+        return Video.of(path.name, _frames_of_array(path))
+    if path.suffix.lower() in VIDEOS:
+        return Video.of(path.name, _frames_of_video(path, frame_shape))
+    raise ValueError(
+        f"{path}: files of this kind are not read. Expected {', '.join(ARRAYS + VIDEOS)} or a folder of images."
+    )
+
+
+def _paths(folder):
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in paths if _images(path) or path.suffix.lower() in ARRAYS + VIDEOS and path.is_file()]
+    if not paths:
+        raise FileNotFoundError(f"{folder}: holds no videos. Expected {_EXPECTED}.")
+    return paths
+
+
+def _images(path):
+    return sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES) if path.is_dir() else []
+
+
+def _split(folder, paths, split):
+    listing = folder / "split.json"
+    if listing.is_file():
+        return _listed(listing, paths, split)
+    held_out = max(1, len(paths) // 10) if len(paths) >= 3 else 0
+    first = len(paths) - 2 * held_out
+    part = {"train": paths[:first], "val": paths[first : first + held_out], "test": paths[first + held_out :]}[split]
+    if not part:
+        raise ValueError(
+            f"{folder}: with fewer than 3 videos all are for training, none for {split!r}. Add videos, or a "
+            f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}; or train without '
+            "validation: --set validate=0."
+        )
+    return part
+
+
+def _listed(listing, paths, split):
+    try:
+        parts = {
+            name: list(names)
+            for name, names in json.loads(listing.read_text()).items()
+            if name in ("train", "val", "test")
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{listing}: expected {{"train": [names], "val": [names], "test": [names]}}. Received something else '
+            f"({error!r}). Correct the file, or delete it."
+        ) from error
+    shared = sorted(set(map(str, parts.get("train", []))) & {str(n) for p in ("val", "test") for n in parts.get(p, [])})
+    if shared:
+        raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
+    if not parts.get(split):
+        have = ", ".join(name for name, names in parts.items() if names)
+        raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}; use --split with one of these.")
+    found = {name: path for path in paths for name in (path.name, path.stem)}
+    missing = sorted(str(name) for name in parts[split] if name not in found)
+    if missing:
+        raise FileNotFoundError(f"{listing}: lists videos that are not in the folder: {', '.join(missing)}.")
+    return [found[name] for name in parts[split]]
+
+
+def _frames_of_array(path):
+    try:
+        if path.suffix.lower() == ".npy":
+            frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with np.load(path, allow_pickle=False) as archive:
+                name = "frames" if "frames" in archive.files else archive.files[0] if len(archive.files) == 1 else None
+                if name is None:
+                    raise ValueError(f"it has no array `frames` but {', '.join(archive.files) or 'nothing'}")
+                frames = archive[name]
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as an array ({error}). Expected frames (time, height, width, channels), saved "
+            "with np.save, or np.savez(file, frames=frames)."
+        ) from error
+    if frames.ndim == 3:
+        frames = frames[..., None]
+    if frames.ndim != 4 or 0 in frames.shape:
+        raise ValueError(
+            f"{path}: frames must be (time, height, width) or (time, height, width, channels). "
+            f"Received: {frames.shape}."
+        )
+    return checked_values(str(path), frames)
+
+
+def _frames_of_video(path, frame_shape):
+    """All frames of a video file, uint8 at the model's size: decoding them again for every window would take longer."""
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError('Video files need PyAV: pip install "scs-keras[video]"') from error
+    mode = mode_of(frame_shape[2])
+    try:
+        with av.open(str(path)) as container:
+            frames = [fit(frame.to_image().convert(mode), frame_shape[:2]) for frame in container.decode(video=0)]
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as a video ({error}). It may be truncated; get it again.") from error
+    if not frames:
+        raise ValueError(f"{path}: the video has no frames.")
+    return np.stack(frames)
