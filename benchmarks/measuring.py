@@ -1,8 +1,12 @@
-"""What the benchmarks share: the clock, TensorFlow's profile, the head of a result file and how it is written."""
+"""What the benchmarks share: the clock, TensorFlow's profile, the head of a result file and how it is written.
+
+Importing it loads neither Keras nor a backend, so that a process that only starts others stays small.
+"""
 
 import collections
 import datetime
 import glob
+import importlib.metadata
 import json
 import os
 import platform
@@ -13,19 +17,19 @@ import tempfile
 import time
 from pathlib import Path
 
-import keras
-import tensorflow as tf
-
 import scs_keras
 from scs_keras.zoo.files import written_beside
 
 RESULTS = Path(__file__).parent / "results"
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+PACKAGES = ("keras", "numpy", "tensorflow", "jax")  # whose versions matter, by the names they are imported under
 OPERATION = re.compile(r"[^:]*:(\w+)$")  # of an event's name: "layer/Conv2D:Conv2D"
 
 
 def seconds(function):
     """(by the clock, of processor time over all cores) of one call."""
+    import tensorflow as tf
+
     clock, processor = time.perf_counter(), time.process_time()
     tf.nest.flatten(function())[0].numpy()
     return time.perf_counter() - clock, time.process_time() - processor
@@ -33,6 +37,7 @@ def seconds(function):
 
 def profile(function):
     """{operation: milliseconds, all threads together} of one call, by TensorFlow's own profiler."""
+    import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +56,7 @@ def profile(function):
 
 
 def machine():
+    """Processor, cores and, where this process runs TensorFlow, GPUs."""
     info = {"processor": platform.machine(), "cpu_flags": None, "cores": os.cpu_count()}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -59,11 +65,21 @@ def machine():
         flags = lines.get("flags", "").split()
         info["processor"] = lines.get("model name", info["processor"])
         info["cpu_flags"] = {flag: flag in flags for flag in CPU_FLAGS}
-    info["gpus"] = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
+    if "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        info["gpus"] = [
+            tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in tf.config.list_physical_devices("GPU")
+        ]
     return info
+
+
+def versions():
+    """{package: version} of Python, this project and those of PACKAGES that are installed, without importing them."""
+    distributions = importlib.metadata.packages_distributions()
+    installed = {name: importlib.metadata.version(distributions[name][0]) for name in PACKAGES if name in distributions}
+    return {"scs_keras": scs_keras.__version__, **installed, "python": platform.python_version()}
 
 
 def provenance():
@@ -72,19 +88,14 @@ def provenance():
     return {
         "command": shlex.join(command),
         "date": datetime.date.today().isoformat(),
-        "versions": {
-            "scs_keras": scs_keras.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "machine": machine(),
     }
 
 
-def result_path(name, start):
-    """results/NAME_DATE_VERSION.json of a document that starts with `provenance()`."""
-    return RESULTS / f"{name}_{start['date']}_{start['versions']['scs_keras']}.json"
+def result_path(name, start, folder=RESULTS):
+    """FOLDER/NAME_DATE_VERSION.json of a document that starts with `provenance()`."""
+    return folder / f"{name}_{start['date']}_{start['versions']['scs_keras']}.json"
 
 
 def begun(path, start):
@@ -105,6 +116,6 @@ def begun(path, start):
 
 
 def write(path, document):
-    """Writes a result file beside its place and renames it."""
+    """Writes a result file: to a temporary one, which is then renamed."""
     with written_beside(path) as beside:
         beside.write_text(json.dumps(document, indent=1) + "\n")

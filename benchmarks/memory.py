@@ -13,19 +13,18 @@ grows by doubling and never gives back, is off, and the allocator returns large 
               optimizer and the graph, which grows with the number of clips.
 
 Frames, targets and the outputs kept for metrics are subtracted from neither; they are small (3 channels in,
-1 out, 16 between). Writes benchmarks/results/memory.json.
+1 out, 16 between). Writes benchmarks/results/memory_DATE_VERSION.json.
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 
-RESULTS = pathlib.Path(__file__).parent / "results"
+from measuring import provenance, result_path, write
+
 CASES = [(frames, long_sequence) for long_sequence in (True, False) for frames in (32, 256)]
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
@@ -75,18 +74,6 @@ def measure(frames, long_sequence):
     return dict(
         frames=frames, long_sequence=f"LTSC({CLIP})" if long_sequence else None,
         step_mib=round(float(step), 1), process_mib=round(float(process), 1),
-        versions=versions(keras, np),
-    )  # fmt: skip
-
-
-def versions(keras, np):
-    import tensorflow
-
-    import scs_keras
-
-    return dict(
-        scs_keras=scs_keras.__version__, keras=keras.__version__, tensorflow=tensorflow.__version__,
-        numpy=np.__version__, python=platform.python_version(),
     )  # fmt: skip
 
 
@@ -118,17 +105,13 @@ def main():
     cases = []
     for frames, long_sequence in CASES:
         cases.append(in_a_process(frames, long_sequence))
-        print({name: value for name, value in cases[-1].items() if name != "versions"}, flush=True)
-    found = [case.pop("versions") for case in cases]
+        print(cases[-1], flush=True)
     ratios = {
         key: {"with LTSC": growth(cases, key, True), "without": growth(cases, key, False)}
         for key in ("step_mib", "process_mib")
     }
     document = dict(
-        command="python benchmarks/memory.py",
-        date=datetime.date.today().isoformat(),
-        versions=found[0],
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        provenance(),
         model=f"SCSNetwork({[FILTERS] * LAYERS}, unroll=False), "
         f"batch {BATCH}, frames {SIZE}x{SIZE}x{CHANNELS}, float32",
         unit=f"MiB, median of {STEPS} steps",
@@ -136,10 +119,7 @@ def main():
         ratio_256_to_32=ratios,
     )
     print(json.dumps(ratios))
-    RESULTS.mkdir(exist_ok=True)
-    beside = RESULTS / "memory.json.part"
-    beside.write_text(json.dumps(document, indent=1) + "\n")
-    beside.replace(RESULTS / "memory.json")
+    write(result_path("memory", document), document)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,16 @@ branch closes, the long chains, which need it, shrink most.
 Writes benchmarks/results/expected_chains.png.
 """
 
-import pathlib
-
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
+from measuring import RESULTS
 
 from scs_keras import expected_chains
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 SIZES = ((5, 10), (15, 10), (5, 20), (15, 20))  # layers, time steps
 PROBABILITIES = (0.0, 0.3, 0.5, 0.7)
 TEMPORAL_ONLY = (0.0, 0.5)  # the predecessor CBM closes only the temporal branch

@@ -3,7 +3,8 @@
     python benchmarks/plot_q.py
 
 Two small trainings on squares that move one pixel a frame: which of four directions (cross-entropy, initial
-loss ln 4) and the next frame (mean squared error, some hundredths). Writes benchmarks/results/q.png and q.json.
+loss ln 4) and the next frame (mean squared error, some hundredths). Writes q.png and q_DATE_VERSION.json to
+benchmarks/results.
 """
 
 import os
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import matplotlib
 import numpy as np
-from measuring import RESULTS, provenance, write
+from measuring import RESULTS, provenance, result_path, write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -78,7 +79,8 @@ def main():
         "next frame (mean squared error)": train(keras.layers.Dense(1), False, "mse", frames[:, :-1], frames[:, 1:]),
     }
     draw(curves, RESULTS / "q.png")
-    write(RESULTS / "q.json", {**provenance(), "columns": LOGGED, "epochs": curves})
+    start = provenance()
+    write(result_path("q", start), {**start, "columns": LOGGED, "epochs": curves})
 
 
 if __name__ == "__main__":

@@ -10,17 +10,12 @@ to the first, and a counter cannot hold both.
     python benchmarks/star_rhombus.py                                full study
     python benchmarks/star_rhombus.py --ways aligned --seeds 0       one training
 
-Writes star_rhombus.json and star_rhombus.png to benchmarks/results.
+Writes star_rhombus_DATE_VERSION.json and star_rhombus.png to benchmarks/results.
 """
 
 import argparse
-import datetime
-import json
 import os
 import pathlib
-import platform
-import shlex
-import sys
 import time
 from dataclasses import asdict, dataclass
 
@@ -30,9 +25,7 @@ import keras
 import numpy as np
 from keras import ops
 
-import scs_keras
 from scs_keras import LTSC, SCSModel, SCSNetwork, Stage
-from scs_keras.zoo.files import written_beside
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 # How clips are linked: name: (carry, overlap_weight).
@@ -217,6 +210,8 @@ def draw(document, path):
 
 
 def main():
+    from measuring import provenance, result_path, write  # here: the tests import this file from elsewhere
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="how clips are linked")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -227,19 +222,13 @@ def main():
     study = Study(updates=arguments.updates)
     middle = study.farthest / 2  # the median of the distances
     document = dict(
-        command=shlex.join(["python", "benchmarks/star_rhombus.py", *sys.argv[1:]]),
-        date=datetime.date.today().isoformat(),
-        versions=dict(
-            scs_keras=scs_keras.__version__, keras=keras.__version__, numpy=np.__version__,
-            backend=f"{keras.backend.backend()} {sys.modules[keras.backend.backend()].__version__}",
-            python=platform.python_version(),
-        ),
-        machine=f"{platform.machine()}, {os.cpu_count()} cores",
+        provenance(),
+        backend=keras.backend.backend(),
         study=asdict(study),
         unit="frames",
         constant_guess=[abs(middle - distance) for distance in range(study.farthest + 1)],
         runs=[],
-    )  # fmt: skip
+    )
     for seed in arguments.seeds:
         for way in arguments.ways:
             run = measure(study, way, seed)
@@ -250,14 +239,9 @@ def main():
                 flush=True,
             )
             document["runs"].append(run)
-            write(document, arguments.output)  # after each: an interrupted study keeps what it has
-
-
-def write(document, folder):
-    """star_rhombus.json and star_rhombus.png, the former beside and renamed."""
-    with written_beside(folder / "star_rhombus.json") as beside:
-        beside.write_text(json.dumps(document, indent=1) + "\n")
-    draw(document, folder / "star_rhombus.png")
+            # After each: an interrupted study keeps what it has.
+            write(result_path("star_rhombus", document, arguments.output), document)
+            draw(document, arguments.output / "star_rhombus.png")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 import keras
 
-from scs_keras.core.keras_private import synchronize
-
 
 class ValidateSwitch(keras.callbacks.Callback):
     """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
 
     def on_train_batch_end(self, batch, logs=None):
         if not self.validated:
-            synchronize(self.model)
             if self.model.switch is not None:
                 self.model.switch.validate()
             self.validated = True
@@ -46,7 +43,7 @@ class SwitchCallback(keras.callbacks.Callback):
                 f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs)}. "
                 "Name the model's outputs or metrics so that each loss is logged."
             )
-        synchronize(self.model)
+        _ = self.model  # on JAX `fit` keeps the variables outside the model until someone looks at it
         self.switch.advance()
         self.switch.update(*(logs[key] for key in self.keys))
         if batch == 0:
