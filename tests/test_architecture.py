@@ -63,7 +63,6 @@ def test_arrows_point_one_way():
     assert seen > 20 and not wrong, wrong
 
 
-@pytest.mark.xfail(strict=True, reason="to come with the nouns")
 def test_no_task_imports_another_and_no_noun_imports_a_task():
     wrong, found = [], tasks()
     assert {"precipitation", "video_prediction"} <= set(found)
