@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = ("Install and predict", "Use the cell", "Train on your data", "Predict video", "Serve")
+LONG = dict.fromkeys(("Predict video", "Serve"), pytest.mark.slow)  # each half a minute
 PAGES = ("docs/index.md", "docs/tasks/precipitation.md", "docs/tasks/video_prediction.md", "docs/api/serving.md")
 
 
@@ -26,7 +27,7 @@ def check(found, folder):
         assert result.returncode == 0, f"{code}\n{result.stdout}\n{result.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", [pytest.param(each, marks=LONG.get(each, ())) for each in SECTIONS])
 def test_code_blocks_run(section, tmp_path):
     readme = (ROOT / "README.md").read_text()
     check(blocks(readme.split(f"## {section}\n")[1].split("\n## ")[0]), tmp_path)
