@@ -97,6 +97,55 @@ def test_the_cell_and_what_teaches_rnn_to_use_it_import_one_way():
     assert not any(name.startswith("scs_keras.core.cell") for name in names)
 
 
+def private_names(tree, defined):
+    """Names with one leading underscore: those that the module defines, or those that it reaches into objects for."""
+    own = {"self", "cls"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and defined:
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and defined:
+            yield node.id
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            of_self = isinstance(node.value, ast.Name) and node.value.id in own
+            if (of_self and isinstance(node.ctx, ast.Store)) if defined else True:
+                yield node.attr
+
+
+NOT_KERAS = {"_fields", "_get_function"}  # of a NamedTuple; of a graph of TensorFlow
+UNPROMISED = {"jax_state_sync", "train_function", "test_function", "predict_function"}
+TENSORFLOW_STEP = {"train_function"}  # which make_train_function is asked to set
+
+
+def test_private_keras_is_used_in_one_file():
+    """`keras.src`, and attributes that no module here defines; tests/test_keras_private.py has a test for each use."""
+    modules = {path: tree(path) for _, path in sources()}
+    private = modules.pop(Path("core/keras_private.py"))
+    defined = {name for module in modules.values() for name in private_names(module, defined=True)}
+    used = set(private_names(private, defined=False))
+    assert {"_flatten_layers", "_layers", "_tracker", "_make_function", "_loss_tracker"} <= used - defined
+    wrong = []
+    for path, module in modules.items():
+        names = {name for name in private_names(module, defined=False) if name not in defined | NOT_KERAS} | {
+            node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute) and node.attr in UNPROMISED
+        }
+        names |= {name for name in imported(module) if name.startswith("keras.src")}
+        if path.name == "tensorflow_step.py":
+            names -= TENSORFLOW_STEP
+        wrong += [f"{path} uses {name}" for name in sorted(names)]
+        assert "keras.src" not in (PACKAGE / path).read_text(), path
+    assert not wrong, wrong
+
+
+def test_every_use_of_private_keras_has_its_test():
+    functions = {node.name for node in tree(Path("core/keras_private.py")).body if isinstance(node, ast.FunctionDef)}
+    tests = {
+        node.name
+        for node in ast.parse((ROOT / "tests/test_keras_private.py").read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert functions and {f"test_{name}" for name in functions} <= tests
+
+
 def test_tensorflow_is_imported_at_the_top_of_its_own_files_only():
     for _, path in sources():
         nodes = [node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scs_keras import __main__ as cli
-from scs_keras.training.demo import wettest_area
+from scs_keras.training.precipitation.demo import wettest_area
 from scs_keras.zoo.precipitation.sample import SAMPLE
 
 PRESET = "scs_precipitation_advection_small_radar"
@@ -51,7 +51,9 @@ def test_demo_leaves_pictures_and_a_table(tmp_path, capsys, monkeypatch):
 def test_evaluate_writes_the_scores(small_event, tmp_path, capsys):
     out = tmp_path / "scores.json"
     cli.main(["evaluate", PRESET, "--data", str(small_event.parent), "--json", str(out), "--stride", "3"])
-    scores = json.loads(out.read_text())["small"]
+    found = json.loads(out.read_text())
+    scores = {name: values for name, values in found["parts"]["event"]["small"].items()}
+    assert scores == found["scores"]  # of one event
     assert scores.keys() == {"model", "persistence", "advection"}
     expected = {"mse", "correlation"} | {
         f"{score}_{suffix}" for score in ("csi", "far", "pod") for suffix in ("paper", "0.5", "2", "5", "10")
@@ -119,10 +121,82 @@ def test_predict_needs_positive_steps(small_event, tmp_path):
 
 
 def test_publish_needs_a_finished_training(tmp_path):
-    with pytest.raises(SystemExit, match="holds no finished training"):
+    with pytest.raises(SystemExit, match="holds no training: recipe.json is missing"):
         cli.main(["publish", str(tmp_path), "--data", str(tmp_path)])
 
 
 def test_missing_backend_says_what_to_type():
-    result = run("presets", KERAS_BACKEND="torch_that_is_not_there")
+    result = run("evaluate", PRESET, "--data", ".", KERAS_BACKEND="torch_that_is_not_there")
     assert result.returncode != 0 and 'pip install "scs-keras[tensorflow]"' in result.stderr
+
+
+HELP = (
+    ["--help"],
+    ["--version"],
+    ["presets"],
+    ["train", "--help"],
+    ["train", "precipitation_radar", "--help"],
+    ["train", "video_prediction", "--help"],
+    ["train", "tau_video_small_radar", "--help"],
+    ["evaluate", "--help"],
+    ["evaluate", PRESET, "--help"],
+    ["predict", "tau_video_taxibj", "--help"],
+    ["export", "--help"],
+    ["demo", "--help"],
+    ["convert", "--help"],
+)
+WRONG = (
+    (["evaluate", PRESET], "the following arguments are required: --data. Type: scs-keras evaluate --help"),
+    (["evaluat", "x"], "invalid choice: 'evaluat'"),
+    (["train", "precipitation_rada", "--data", "x", "--output", "y"], "Did you mean 'precipitation_radar'"),
+    (["train", "precipitation_radar", "--data", "x", "--output", "y", "--set", "step=3"], "Did you mean 'steps'"),
+    (["export", "scs_precipitation_smal_radar", "--output", "x"], "Did you mean 'scs_precipitation_small_radar'"),
+)
+WITHOUT_BACKEND = """
+import sys
+for name in ("keras", "tensorflow", "jax", "matplotlib", "h5py"):
+    sys.modules[name] = None                      # cannot be imported
+from scs_keras.__main__ import main
+for words in {commands}:
+    try:
+        main(words)
+    except SystemExit as exit:
+        print("exit:", exit.code, flush=True)
+"""
+
+
+def test_help_and_errors_of_use_need_no_backend():
+    commands = [*HELP, *(words for words, _ in WRONG)]
+    code = WITHOUT_BACKEND.format(commands=commands)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    exits = [line for line in result.stdout.splitlines() if line.startswith("exit:")]
+    assert exits[: len(HELP) - 1] == ["exit: 0"] * (len(HELP) - 1)  # `presets` just ends
+    said = result.stdout + result.stderr
+    for _, message in WRONG:
+        assert message in said, said
+    assert "learning_rate=0.0005" in said and "--beyond" in said and "tau_video_taxibj" in said
+
+
+def test_commands_print_no_line_that_is_not_ours(small_event, tmp_path):
+    result = run("predict", PRESET, "--input", small_event, "--output", tmp_path / "out")
+    assert result.returncode == 0 and result.stderr == "" and len(result.stdout.splitlines()) == 1, result.stderr
+
+
+def test_every_task_names_its_parts():
+    """Each reference of a task leads to something, and its data sets and recipes fit the presets."""
+    from scs_keras import zoo
+    from scs_keras.training.task import recipes, tasks
+    from scs_keras.zoo.reference import resolve
+
+    seen = list(tasks())
+    assert {task.name for task in seen} == set(zoo.tasks())
+    for task in seen:
+        references = [task.scores, task.baselines, task.predict, task.predictors]
+        references += [dataset.read for dataset in task.datasets.values()]
+        references += [command.run for command in task.commands.values()]
+        assert all(callable(resolve(reference)) for reference in references if reference)
+        for preset in zoo.list_presets(task.name):
+            assert preset.dataset in task.datasets and recipes()[preset.recipe].task == task.name
+        for recipe in task.recipes.values():
+            assert recipe.task == task.name and recipe().preset in [p.name for p in zoo.list_presets(task.name)]

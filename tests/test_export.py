@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ np.savez(result, whole=whole, streamed=out["output"])
 
 def test_a_process_without_keras_gives_the_same_numbers(tmp_path):
     name = "scs_precipitation_small_radar"  # the README's export is the one with advection
-    path = export.export_preset(name, tmp_path / "served", size=(32, 40))
+    path = export.export(zoo.load(name), tmp_path / "served", size=(32, 40))
     frames = np.random.default_rng(1).random((3, 5, 32, 40, 1), "float32")
     np.save(tmp_path / "frames.npy", frames)
     command = [sys.executable, "-c", CLIENT, path, tmp_path / "frames.npy", tmp_path / "result.npz"]
@@ -49,26 +50,24 @@ def test_video_models_are_served_whole(tmp_path, monkeypatch):
     preset = zoo.get_preset("tau_video_small_radar")
     arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
     add_preset(monkeypatch, replace(preset.with_arguments(**arguments), name="tiny"))
-    model = zoo.load("tiny", weights=None)
-    model.optimizer = None
-    model.save_weights(tmp_path / "tiny.weights.h5")
-    path = export.export_preset("tiny", tmp_path / "served", weights=tmp_path / "tiny.weights.h5")
+    path = export.export(zoo.load("tiny", weights=None), tmp_path / "served")
     report = json.loads((path / "assets.extra" / "parity.json").read_text())
     assert set(report["largest_difference"]) == {"serving_default"} and report["frame"] == [16, 16, 1]
 
 
 def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch):
     (tmp_path / "4").mkdir()
+    model = zoo.load("scs_precipitation_small_radar", weights=None)
     monkeypatch.setattr(export, "_write", lambda model, signatures, path: path.mkdir())
     monkeypatch.setattr(export, "check", lambda *arguments: {"serving_default": 0.0, "step": 0.0})
-    assert export.export_preset("scs_precipitation_small_radar", tmp_path).name == "5"
+    assert export.export(model, tmp_path).name == "5"
 
     def wrong(*arguments):
         raise ValueError("The export does not give the model's numbers.")
 
     monkeypatch.setattr(export, "check", wrong)
     with pytest.raises(ValueError, match="does not give the model's numbers"):
-        export.export_preset("scs_precipitation_small_radar", tmp_path)
+        export.export(model, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
 
 
@@ -81,12 +80,30 @@ def test_the_check_sees_another_models_export(tmp_path):
         export.check(trained, zoo.signatures(trained, (5, 16, 16, 1)), tmp_path / "served")
 
 
+def test_signatures_of_a_model_that_takes_whole_inputs_and_of_one_that_streams():
+    preset = zoo.get_preset("tau_video_small_radar")
+    arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)
+    (whole,) = zoo.signatures(preset.with_arguments(**arguments).make())
+    assert (whole.name, whole.outputs, whole.inputs[0].shape) == ("serving_default", ("output",), (3, 16, 16, 1))
+    model = zoo.load("scs_precipitation_advection_small_radar", weights=None)
+    signatures = {each.name: each for each in zoo.signatures(model, (5, 24, 32, 1))}
+    assert list(signatures) == ["serving_default", "step", "initial_state"]
+    assert [spec.shape for spec in signatures["step"].inputs] == [(24, 32, 1), (4, 24, 32, 1)]
+    assert zoo.signatures(model)[0].inputs[0].shape == (5, 256, 256, 1)  # the preset's
+
+
+def test_a_model_without_preset(tmp_path):
+    with pytest.raises(ValueError, match="Export takes a model of the zoo. Received: Sequential"):
+        export.export(keras.Sequential([keras.layers.Dense(1)]), tmp_path)
+
+
 def test_size_must_be_positive(tmp_path):
     with pytest.raises(ValueError, match="--size must be positive"):
-        export.export_preset("scs_precipitation_small_radar", tmp_path, size=(0, 8))
+        export.export(zoo.load("scs_precipitation_small_radar", weights=None), tmp_path, size=(0, 8))
 
 
 def test_export_needs_tensorflow(tmp_path, monkeypatch):
+    model = zoo.load("scs_precipitation_small_radar", weights=None)
     monkeypatch.setattr(export.keras.backend, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="KERAS_BACKEND=tensorflow"):
-        export.export_preset("scs_precipitation_small_radar", tmp_path)
+        export.export(model, tmp_path)

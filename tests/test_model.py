@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSModel, SCSNetwork, goals
+from scs_keras.core.signatures import Spec
 from tests.checks import assert_close, random, randomize, to_numpy
 
 X, Y = random(8, 4, 6, 6, 1), random(8, 4, 6, 6, 1, seed=1)
@@ -66,6 +67,67 @@ def test_average_and_backbone():
     logs = model.fit(X, np.arange(8) % 3, verbose=0).history
     assert {"loss", "main_loss", "spatial_loss", "accuracy"} == set(logs)
     assert all(np.any(a != b) for a, b in zip(before, model.get_weights()))
+
+
+def pooled_backbone():
+    return keras.Sequential([layers.Conv2D(2, 3, padding="same"), layers.MaxPooling2D()])
+
+
+STREAMED = {
+    "plain": dict(),
+    "backbone": dict(backbone=pooled_backbone),
+    "average": dict(average=True, head=lambda: keras.Sequential(
+        [layers.TimeDistributed(layers.GlobalAveragePooling2D()), layers.Dense(3)]
+    )),
+    "average of a backbone": dict(backbone=pooled_backbone, average=True),
+    "convolutional head": dict(head=lambda: layers.TimeDistributed(layers.Conv2D(2, 3, padding="same"))),
+    "convolutional head in 3-D": dict(head=lambda: layers.Conv3D(2, (1, 3, 3), padding="same")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stream", ["main", "spatial", "temporal"])
+@pytest.mark.parametrize("name", STREAMED)
+def test_step_by_step_as_the_whole(name, stream):
+    arguments = {key: value() if callable(value) else value for key, value in STREAMED[name].items()}
+    model = make_model(compiled=False, **arguments)
+    states, outputs = model.initial_states(X), []
+    for frame in np.moveaxis(X, 1, 0):
+        output, states = model.step(frame, states, stream)
+        outputs.append(output)
+    assert_close(model.reduce_outputs(np.stack(outputs, axis=1)), model(X, stream=stream))
+    assert_close(list(states), list(model(X, stream=stream, return_states=True)[1]))
+
+
+def test_initial_states_of_symbolic_inputs():
+    model = make_model(compiled=False, backbone=pooled_backbone())
+    expected = model.initial_states(X)
+    assert [tuple(state.shape) for state in expected] == [(8, 3, 3, 3), (8, 3, 3, 2)]
+    symbolic = model.initial_states(keras.Input(X.shape[1:]))
+    assert [state.shape for state in symbolic] == [(None, 3, 3, 3), (None, 3, 3, 2)]
+    anything = tf.function(model.initial_states, input_signature=[tf.TensorSpec((None,) * 4 + (1,))])
+    assert_close(list(anything(X)), list(expected))
+
+
+def test_signatures():
+    model = make_model(compiled=False)
+    whole, step, initial_state = model.signatures()
+    assert whole.inputs == (Spec("frames", (4, 6, 6, 1)),) and whole.outputs == ("output",)
+    states = (Spec("state_0", (6, 6, 3)), Spec("state_1", (6, 6, 2)))
+    assert step.inputs == (Spec("frame", (6, 6, 1)), *states)
+    assert step.outputs == ("output", "next_state_0", "next_state_1")
+    assert initial_state.inputs == (Spec("batch_size", (), "int32", batched=False),)
+    assert_close(whole.function(X)[0], model(X))
+    output, *after = step.function(X[:, 0], *initial_state.function(8))
+    expected, states = model(X[:, :1], return_states=True)
+    assert_close([output, *after], [expected[:, 0], *states])
+    assert model.signatures((None, 12, 8, 1))[1].inputs[1].shape == (12, 8, 3)
+    with pytest.raises(ValueError, match="must be known. Received: input_shape="):
+        model.signatures((4, None, 8, 1))
+
+
+def test_only_optimizer_and_loss_go_by_position():
+    with pytest.raises(TypeError, match="positional arguments"):
+        make_model(compiled=False).compile("sgd", "mse", "mse")
 
 
 def test_losses_and_logs():

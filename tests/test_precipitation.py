@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from scs_keras import ASTSGD, SCSNetwork
+from scs_keras import ASTSGD, LTSC, SCSNetwork
 from scs_keras.core.goals import advect, frame_difference
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.encoder_decoder import fold, unfold
@@ -161,6 +161,23 @@ def test_initial_states_are_refused():
     model, x = forecaster(), frames()
     with pytest.raises(ValueError, match="starts from its observed images"):
         model(x, initial_states=model.initial_states(x))
+
+
+def test_clips_are_refused():
+    with pytest.raises(ValueError, match="PrecipitationForecaster forecasts.*Allowed: long_sequence=None. Received"):
+        forecaster().compile("adam", "mse", long_sequence=LTSC(4))
+
+
+def test_states_for_symbolic_images():
+    model, x = forecaster(), frames()
+    for inputs in (keras.Input((5, 24, 20, 1)), keras.KerasTensor((2, None, 24, 20, 1))):
+        states = model.initial_states(inputs)
+        assert [tuple(state.shape[1:]) for state in states] == [(12, 10, 6), (12, 10, 5)]
+    moving = forecaster(advection=True)
+    assert tuple(moving.initial_states(keras.Input((3, 24, 20, 1)))[0].shape) == (None, 2, 24, 20, 1)
+    with pytest.raises(ValueError, match="the number of observed images must be known. Received: shape="):
+        moving.initial_states(keras.Input((None, 24, 20, 1)))
+    np.testing.assert_array_equal(model.reduce_outputs(x), x[:, -1])
 
 
 def test_a_convlstm_has_no_sub_goals():

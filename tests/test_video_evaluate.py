@@ -11,9 +11,12 @@ from video_case import add_preset, moving_blobs, save_blobs
 from scs_keras import __main__ as cli
 from scs_keras import zoo
 from scs_keras.training import publish, run
-from scs_keras.training.video_scores import METRICS
-from scs_keras.zoo.card import model_card
+from scs_keras.training.card import model_card
+from scs_keras.training.video_prediction.scores import VideoScores
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
+
+METRICS = [column.name for column in VideoScores.columns]
+WEIGHTS = "model.weights.h5"
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
@@ -31,27 +34,16 @@ def trained(tmp_path, monkeypatch):
 
 def test_evaluate_writes_scores_beside_persistence(trained, tmp_path, capsys):
     folder, (_, weights) = save_blobs(tmp_path / "blobs"), trained
-    out, lead = tmp_path / "s.json", tmp_path / "lead.json"
-    cli.main(
-        [
-            "evaluate",
-            "tiny",
-            "--weights",
-            str(weights),
-            "--data",
-            str(folder),
-            "--json",
-            str(out),
-            "--lead-json",
-            str(lead),
-        ]
-    )
-    scores = json.loads(out.read_text())["folder test"]
-    assert scores.keys() == {"model", "persistence"} and all(tuple(each) == METRICS for each in scores.values())
+    out = tmp_path / "s.json"
+    cli.main(["evaluate", "tiny", "--weights", str(weights), "--data", str(folder), "--json", str(out)])
+    found = json.loads(out.read_text())
+    scores = found["scores"]
+    assert found["data"] == "folder test"
+    assert scores.keys() == {"model", "persistence"} and all(list(each) == METRICS for each in scores.values())
     frames = moving_blobs(start=0.7 * 4)  # the last of five videos: two windows that do not overlap
     change = [((frames[s + 3 : s + 6] - frames[s + 2]) ** 2).sum((1, 2, 3)) for s in (0, 6)]
     assert scores["persistence"]["mse"] == pytest.approx(np.mean(change), rel=1e-4)
-    by_lead = json.loads(lead.read_text())["folder test"]["persistence"]["mse"]
+    by_lead = [each["persistence"]["mse"] for each in found["parts"]["lead time in frames"].values()]
     np.testing.assert_allclose(by_lead, np.mean(change, axis=0), rtol=1e-4)
     printed = capsys.readouterr().out
     assert "SSIM (range 2)" in printed and "+3" in printed and "persistence" in printed
@@ -61,7 +53,8 @@ def test_evaluate_options(trained, tmp_path, capsys):
     folder, (_, weights) = save_blobs(tmp_path / "blobs"), trained
     command = ["evaluate", "tiny", "--weights", str(weights), "--data", str(folder), "--json", str(tmp_path / "s.json")]
     cli.main([*command, "--dataset", "folder", "--split", "train", "--stride", "3", "--limit", "2"])
-    assert list(json.loads((tmp_path / "s.json").read_text())) == ["folder train"]
+    found = json.loads((tmp_path / "s.json").read_text())
+    assert found["data"] == "folder train" and found["samples"] == 2
     for options, message in (
         (["--dataset", "kht"], "Did you mean 'kth'"),
         (["--limit", "0"], "must be at least 1. Received: 0"),
@@ -69,9 +62,11 @@ def test_evaluate_options(trained, tmp_path, capsys):
     ):
         with pytest.raises(SystemExit, match=message):
             cli.main([*command, *options])
-    for option in (["--dataset", "folder"], ["--limit", "3"]):
-        with pytest.raises(SystemExit, match="is for video-prediction presets"):
-            cli.main(["evaluate", "scs_precipitation_small_radar", "--data", str(folder), *option])
+    with pytest.raises(SystemExit, match="no dataset 'folder'.*Allowed: radar"):
+        cli.main(["evaluate", "scs_precipitation_small_radar", "--data", str(folder), "--dataset", "folder"])
+    with pytest.raises(SystemExit) as exit:  # an option of another task is an error of use
+        cli.main(["predict", "scs_precipitation_small_radar", "--input", "a", "--output", "b", "--beyond"])
+    assert exit.value.code == 2 and "--beyond" in capsys.readouterr().err
 
 
 def predict(weights, file, output, *options):
@@ -203,15 +198,14 @@ def test_kth_ten_to_twenty_and_forty(tmp_path, monkeypatch):
     add_preset(monkeypatch, tmp_path, "tiny_20", "tau", observed=(10, 16, 16, 1), future=20)
     settings = ["preset=tiny_20", "dataset=kth", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=1"]
     run.train("video_prediction", tmp_path / "data", tmp_path / "out", settings, verbose=0)
-    weights, folder = str(tmp_path / "out" / run.WEIGHTS), str(tmp_path / "data")
+    folder, found = str(tmp_path / "data"), {}
     for future in (20, 40):
-        lead = tmp_path / f"{future}.json"
-        command = ["evaluate", "tiny_20", "--weights", weights, "--data", folder, "--dataset", "kth"]
-        cli.main([*command, "--limit", "2", "--steps", str(future), "--lead-json", str(lead)])
-        scores = json.loads(lead.read_text())["kth test"]["model"]
-        assert {len(values) for values in scores.values()} == {future}
-    made = json.loads((tmp_path / "20.json").read_text()), json.loads((tmp_path / "40.json").read_text())
-    assert all(value is not None and np.isfinite(value) for each in made for value in each["kth test"]["model"]["mse"])
+        command = ["evaluate", str(tmp_path / "out"), "--data", folder, "--dataset", "kth", "--limit", "2"]
+        cli.main([*command, "--set", f"model.output_length={future}", "--json", str(tmp_path / "s.json")])
+        found = json.loads((tmp_path / "s.json").read_text())
+        leads = found["parts"]["lead time in frames"]
+        assert found["data"] == "kth test" and len(leads) == future
+        assert all(np.isfinite(each["model"]["mse"]) for each in leads.values())
 
 
 def test_kitti_to_caltech(tmp_path, monkeypatch):
@@ -226,36 +220,47 @@ def test_kitti_to_caltech(tmp_path, monkeypatch):
     add_preset(monkeypatch, tmp_path, "tiny", "tau", observed=(10, 16, 16, 3), future=1)
     settings = ["preset=tiny", "dataset=kitti_caltech", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=1"]
     run.train("video_prediction", tmp_path / "data", tmp_path / "out", settings, verbose=0)
-    with h5py.File(tmp_path / "out" / run.WEIGHTS) as file:
+    with h5py.File(tmp_path / "out" / WEIGHTS) as file:
         assert len(file) > 0
-    command = ["evaluate", "tiny", "--weights", str(tmp_path / "out" / run.WEIGHTS), "--data", str(tmp_path / "data")]
+    command = ["evaluate", str(tmp_path / "out"), "--data", str(tmp_path / "data")]
     for dataset in ("kitti_caltech", "kitti_caltech_bgr"):
         cli.main([*command, "--dataset", dataset, "--json", str(tmp_path / "s.json")])
-        scores = json.loads((tmp_path / "s.json").read_text())[f"{dataset} test"]
+        found = json.loads((tmp_path / "s.json").read_text())
+        assert found["data"] == f"{dataset} test"
         expected = np.mean(
             [((frames[::-1][s + 10] / 255.0 - frames[::-1][s + 9] / 255.0) ** 2).sum() for s in (7, 18, 29)]
         )
-        assert scores["persistence"]["mse"] == pytest.approx(expected, rel=1e-4)
+        assert found["scores"]["persistence"]["mse"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_model_of_ones_own_sizes(tmp_path, monkeypatch, capsys):
     folder = save_blobs(tmp_path / "blobs", size=20, channels=3)
     add_preset(monkeypatch, tmp_path / "zoo", "tiny")
-    model = '{"input_shape": [2, 20, 20, 3], "output_length": 4, "drop": 0.0}'
+    model = ["model.input_shape=[2, 20, 20, 3]", "model.output_length=4", "model.drop=0.0"]
     settings = ["preset=tiny", "dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=2", "validate=0"]
-    run.train("video_prediction", folder, tmp_path / "out", [*settings, f"model={model}"], verbose=0)
-    weights = ["--weights", str(tmp_path / "out" / run.WEIGHTS), "--model", model]
-    cli.main(["evaluate", "tiny", *weights, "--data", str(folder)])
-    cli.main(["predict", "tiny", *weights, "--input", str(folder / "0.npy"), "--output", str(tmp_path / "forecast")])
-    with np.load(tmp_path / "forecast" / "forecast.npz") as arrays:
-        assert (arrays["observed"].shape, arrays["predicted"].shape) == ((2, 20, 20, 3), (4, 20, 20, 3))
+    run.train("video_prediction", folder, tmp_path / "out", [*settings, *model], verbose=0)
+    own = [str(tmp_path / "out")]
+    other = [
+        "tiny",
+        "--weights",
+        str(tmp_path / "out" / WEIGHTS),
+        *(part for each in model for part in ("--set", each)),
+    ]
+    for given in (own, other):  # the training's folder knows its arguments, weights alone do not
+        cli.main(["evaluate", *given, "--data", str(folder)])
+        cli.main(["predict", *given, "--input", str(folder / "0.npy"), "--output", str(tmp_path / "forecast")])
+        with np.load(tmp_path / "forecast" / "forecast.npz") as arrays:
+            assert (arrays["observed"].shape, arrays["predicted"].shape) == ((2, 20, 20, 3), (4, 20, 20, 3))
     with pytest.raises(SystemExit, match="a training with other arguments than the preset's"):
         cli.main(["publish", str(tmp_path / "out"), "--data", str(folder)])
-    for wrong in ("[1]", "{"):
-        with pytest.raises(SystemExit, match="model must be a JSON object of arguments, for example"):
-            cli.main(["evaluate", "tiny", "--data", str(folder), "--model", wrong])
-    with pytest.raises(SystemExit, match="--model is for video-prediction presets"):
-        cli.main(["predict", "scs_precipitation_small_radar", "--input", "x", "--output", "y", "--model", "{}"])
+    with pytest.raises(SystemExit, match="only arguments of the model can be set here. .*--set model.output_length=20"):
+        cli.main(["evaluate", "tiny", "--data", str(folder), "--set", "steps=3"])
+    with pytest.raises(SystemExit, match="which has weights of its own. Leave --weights out"):
+        cli.main(["evaluate", *own, "--data", str(folder), "--weights", "x.weights.h5"])
+    with pytest.raises(SystemExit, match="'patsh'. Did you mean 'patch'"):
+        cli.main(
+            ["predict", "scs_precipitation_small_radar", "--input", "x", "--output", "y", "--set", "model.patsh=1"]
+        )
 
 
 # --- publishing -------------------------------------------------------------------------------------------------------
@@ -268,14 +273,15 @@ def test_publish_and_card(tmp_path, monkeypatch):
     run.train("video_prediction", folder, tmp_path / "out", settings, verbose=0)
     publish.publish(tmp_path / "out", folder)
     model = zoo.load("tiny")  # the published file
-    frames, trained = preset.make_example(), zoo.load("tiny", weights=tmp_path / "out" / run.WEIGHTS)
+    frames, trained = preset.make_example(), zoo.load("tiny", weights=tmp_path / "out" / WEIGHTS)
     assert frames.shape == (1, 3, 16, 16, 1)
     np.testing.assert_allclose(np.asarray(model(frames)), trained(frames), atol=1e-5)
-    scores = preset.record["metrics"]["folder test (2 sequences)"]
+    scores = preset.record["metrics"]["folder test (2 samples)"]
     assert scores.keys() == {"model", "persistence"}
     card = preset.card_path.read_text()
     assert card == model_card(preset)
-    assert "| mse | mae | ssim | ssim_published | psnr |" in card and f"| {scores['persistence']['mse']:.2f} |" in card
+    assert "| MSE | MAE | SSIM | SSIM (range 2) | PSNR |" in card
+    assert f"{scores['persistence']['mse']:.2f}" in card
     assert (
         "scs-keras evaluate tiny --data DIR --dataset folder" in card
         and "dBZ" not in card

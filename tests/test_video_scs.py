@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from scs_keras import ASTSGD, Stage
+from scs_keras import ASTSGD, LTSC, Stage
 from scs_keras.zoo.encoder_decoder import feed_back, fold, unfold, with_channels
 from scs_keras.zoo.video_prediction import build
 from scs_keras.zoo.video_prediction.scs import future_difference
@@ -121,6 +121,11 @@ def test_wrong_frames():
         model()(squares(4))
     with pytest.raises(ValueError, match="frames \\(batch, time, height, width, channels\\) with 1 channels"):
         model()(squares(3, 2))
+
+
+def test_clips_are_refused():
+    with pytest.raises(ValueError, match="SCSVideo forecasts.*Allowed: long_sequence=None. Received"):
+        model().compile("adam", "mse", long_sequence=LTSC(4))
 
 
 def test_initial_states_are_refused():

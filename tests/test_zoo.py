@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from scs_keras import zoo
+from scs_keras.training.card import model_card
 from scs_keras.zoo import preset as preset_module
-from scs_keras.zoo.card import model_card
 from tests.presets import add_preset, only_presets
 
 GOLDEN = Path(__file__).parent / "golden"

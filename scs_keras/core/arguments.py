@@ -47,7 +47,7 @@ def check_known(kind: str, name: object, known: Iterable[str]) -> None:
     raise ValueError(f"There is no {kind} {name!r}.{guess} Allowed: {', '.join(known) or 'none'}.")
 
 
-def python_number(value):
+def python_number(value: Any) -> Any:
     """The same number as Python's int or float, which a config can hold; None stays None."""
     return value if value is None else int(value) if is_integer(value) else float(value)
 

@@ -113,7 +113,8 @@ class SCSCell(keras.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        install(SCSCell)  # teaches keras.layers.RNN that this cell's states are images
+        # Teaches keras.layers.RNN that this cell's states are images. The checker takes no class for hashable.
+        install(SCSCell)  # pyright: ignore[reportArgumentType]
         if rank not in (0, 1, 2, 3):
             raise ValueError(
                 "`rank` must be 0 (vectors), 1, 2 or 3 (axes of a convolution). "

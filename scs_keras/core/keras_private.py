@@ -57,12 +57,6 @@ def forget_functions(model: keras.Model) -> None:
     model.train_function = model.test_function = model.predict_function = None
 
 
-def synchronize(model: keras.Model) -> None:
-    """Brings the variables up to date: on JAX `fit` keeps them outside the model between epochs."""
-    if hasattr(model, "jax_state_sync"):
-        model.jax_state_sync()
-
-
 def serialize_shared(layer: keras.Layer | None) -> dict | None:
     """Config of a layer that several others may share, so that they share one again after loading.
 

@@ -1,7 +1,14 @@
 """The training step where Keras does not run on TensorFlow: Keras's own; the model's loss does the rest."""
 
+from typing import TYPE_CHECKING
 
-class KerasStep:
+if TYPE_CHECKING:
+    from keras import Model as Mixed  # for the checker: it has all that a model has
+else:
+    Mixed = object
+
+
+class KerasStep(Mixed):
     """Mixed into SCSModel, for example on JAX. It takes one gradient of everything, its optimiser clips."""
 
     replicas = 1

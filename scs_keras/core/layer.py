@@ -1,5 +1,7 @@
 """SCS2D: the semi-coupled layer over a whole sequence, the fast way."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -88,7 +90,7 @@ class SCS2D(keras.Layer):
         self.stateful = stateful
         self.unroll = unroll
         self.supports_masking = True
-        self.gate = None
+        self.gate: Any = None
 
     def build(self, sequence_shape, initial_state_shape=None):
         batch, _, *frame = check_sequence(sequence_shape, "SCS2D")

@@ -5,6 +5,7 @@ shape; they are never broadcast against each other.
 """
 
 import typing
+from collections.abc import Callable
 
 import keras
 from keras import backend, ops
@@ -291,7 +292,7 @@ class _PooledCounts(keras.metrics.Metric):
     sample_weight: (batch,), (batch, time), ... or the shape of the target, where 0 masks a pixel.
     """
 
-    score = None
+    score: Callable
 
     def __init__(self, threshold=0.5, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)

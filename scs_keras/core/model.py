@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -25,7 +25,7 @@ from scs_keras.core.states import shape_of
 from scs_keras.core.switch import Switch, switch_scope
 from scs_keras.core.switch_callbacks import ValidateSwitch
 
-if keras.backend.backend() == "tensorflow":
+if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
     from scs_keras.core.tensorflow_step import TensorFlowStep as BackendStep
 else:
     from scs_keras.core.keras_step import KerasStep as BackendStep
@@ -133,9 +133,9 @@ class SCSModel(BackendStep, keras.Model):
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
         check_sequence(x.shape, type(self.network).__name__)
-        features, states = self.network.run(swap_time_and_batch(x), stream, states, bool(training), states_at)
+        features, after = self.network.run(swap_time_and_batch(x), stream, states, bool(training), states_at)
         head = self.sub_heads.get(stream) or self.head
-        return head(swap_time_and_batch(features)), states
+        return head(swap_time_and_batch(features)), after
 
     # One frame at a time -------------------------------------------------------------------------
 

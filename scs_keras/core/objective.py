@@ -51,7 +51,7 @@ class Objective:
 
     def loss(self, name: str, target: Tensor, outputs: Tensor, sample_weight: Tensor | None) -> Tensor:
         """The loss of one goal; weights (batch,) or (batch, time) hold for whole sequences or frames."""
-        loss = self.main_loss if name == "main" else self.sub_losses[name]
+        loss: Any = self.main_loss if name == "main" else self.sub_losses[name]
         if sample_weight is not None:
             missing = len(outputs.shape) - 1 - len(sample_weight.shape)
             sample_weight = ops.reshape(sample_weight, (*ops.shape(sample_weight), *(1,) * missing))

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from scs_keras.core.arguments import is_count
+from scs_keras.core.arguments import Tensor, is_count
 
 
 def integer_tuple(value, rank, name):
@@ -20,7 +20,7 @@ def integer_tuple(value, rank, name):
     return tuple(int(v) for v in values)
 
 
-def apply_operator(inputs, kernel, strides=1, padding="same"):
+def apply_operator(inputs: Tensor, kernel: Tensor, strides: int | tuple[int, ...] = 1, padding: str = "same") -> Tensor:
     """Conv(inputs; kernel), channels last; a kernel with two axes is a dense map."""
     kernel = ops.cast(kernel, inputs.dtype)
     if len(kernel.shape) == 2:

@@ -8,7 +8,7 @@ Values never change, only gradients.
 import contextlib
 import math
 import random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -280,7 +280,8 @@ class ASTSGD(Switch):
             raise ValueError(f"`alpha` must be a number. Received: alpha={alpha!r}. For example: alpha=1.0.")
         self.q0 = check_probability("q0", q0)
         arguments = dict(q0=q0, threshold=threshold, alpha=alpha, initial_loss=initial_loss)
-        self.config = {name: python_number(value) for name, value in arguments.items()} | dict(controller=controller)
+        numbers = {name: python_number(value) for name, value in arguments.items()}
+        self.config: dict[str, Any] = numbers | dict(controller=controller)
         self.threshold = self.config["threshold"]
         self.alpha = self.config["alpha"]
         self.q = self._value("q", 1.0)

@@ -2,15 +2,12 @@
 
 import keras
 
-from scs_keras.core.keras_private import synchronize
-
 
 class ValidateSwitch(keras.callbacks.Callback):
     """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
 
     def on_train_batch_end(self, batch, logs=None):
         if not self.validated:
-            synchronize(self.model)
             if self.model.switch is not None:
                 self.model.switch.validate()
             self.validated = True
@@ -39,13 +36,14 @@ class SwitchCallback(keras.callbacks.Callback):
         self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
 
     def on_train_batch_end(self, batch, logs=None):
-        missing = [key for key in self.keys if key not in (logs or {})]
+        logs = logs or {}
+        missing = [key for key in self.keys if key not in logs]
         if missing:
             raise ValueError(
-                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs or {})}. "
+                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs)}. "
                 "Name the model's outputs or metrics so that each loss is logged."
             )
-        synchronize(self.model)
+        _ = self.model  # on JAX `fit` keeps the variables outside the model until someone looks at it
         self.switch.advance()
         self.switch.update(*(logs[key] for key in self.keys))
         if batch == 0:

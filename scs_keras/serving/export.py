@@ -127,8 +127,3 @@ def check(model, signatures, path):
 
 def _difference(found, expected):
     return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
-
-
-def export_preset(name, output, weights=None, size=None):
-    """`export` of a preset by its name."""
-    return export(zoo.load(name, weights=weights or "preset"), output, size)

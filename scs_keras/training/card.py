@@ -30,6 +30,6 @@ def model_card(preset: Preset) -> str:
         "",
         f"{scores.notes} A dash is a score that is not defined.",
         "",
-        "Made for study and as a start for your own training.",
+        "Made for study and as a start for your own training, not for decisions that people depend on.",
     ]
     return "\n".join([*lines, ""])

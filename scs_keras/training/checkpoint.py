@@ -7,7 +7,6 @@ import h5py
 import keras
 import numpy as np
 
-from scs_keras.core.switch_callbacks import synchronize
 from scs_keras.training.output import Output
 from scs_keras.zoo.files import load_weights
 
@@ -36,7 +35,6 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The loss became {logs and logs['loss']} in epoch {epoch + 1}; {self.output.checkpoint} still holds "
                 "the step before. Use a smaller --set learning_rate."
             )
-        synchronize(self.model)
         with self.output.writing(self.output.checkpoint) as beside:
             self.model.save_weights(beside)
             with h5py.File(beside, "a") as file:

@@ -92,7 +92,9 @@ class Output:
         found = self._read()
         known = recipes()
         check_known("recipe", found["recipe"], known)
-        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in found["settings"].items()}
+        settings: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in found["settings"].items()
+        }
         settings["arguments"] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in settings["arguments"].items()
         }

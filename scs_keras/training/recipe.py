@@ -23,8 +23,11 @@ ARGUMENT = "model."
 class TrainingData(typing.Protocol):
     """The parts of a training's data, each read once, when it is first asked for."""
 
-    train: "Samples"
-    val: "Samples"
+    @property
+    def train(self) -> "Samples": ...
+
+    @property
+    def val(self) -> "Samples": ...
 
 
 @dataclass(frozen=True)

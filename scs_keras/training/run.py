@@ -14,7 +14,7 @@ from scs_keras import zoo
 from scs_keras.core.arguments import check_known
 from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
 from scs_keras.training.output import Output
-from scs_keras.training.recipe import Recipe, with_settings
+from scs_keras.training.recipe import Recipe, TrainingData, with_settings
 from scs_keras.training.samples import Samples, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Parts:
+class Parts(TrainingData):
     """The parts of a training's data, each read once, when it is first asked for."""
 
     def __init__(self, recipe: Recipe, folder: str):

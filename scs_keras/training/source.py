@@ -64,7 +64,8 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
         return _of_run(Path(what), weights, settings)
     preset = zoo.get_preset(str(what))
     arguments = _arguments(settings)
-    preset.check_arguments(arguments)
+    if arguments:  # which are asked of the builder, and that needs a backend
+        preset.check_arguments(arguments)
     return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", preset.dataset, arguments)
 
 
@@ -82,7 +83,8 @@ def _of_run(folder, weights, settings):
             f"scs-keras train {folder} --data DIR."
         )
     changes = _arguments(settings)
-    recipe.changed_preset.check_arguments(changes)
+    if changes:
+        recipe.changed_preset.check_arguments(changes)
     arguments = {**recipe.arguments, **changes}
     preset = recipe.changed_preset.with_arguments(**changes)
     return Source(str(folder), preset, output.weights, recipe.dataset, arguments)
