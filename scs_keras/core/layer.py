@@ -91,7 +91,7 @@ class SCS2D(keras.Layer):
         self.stateful = stateful
         self.unroll = unroll
         self.supports_masking = True
-        self.gate = None
+        self.gate: Any = None
 
     def build(self, sequence_shape: tuple, initial_state_shape: tuple | None = None) -> None:
         batch, _, *frame = check_sequence(sequence_shape, "SCS2D")

@@ -313,7 +313,7 @@ class _PooledCounts(keras.metrics.Metric):
     sample_weight: (batch,), (batch, time), ... or the shape of the target, where 0 masks a pixel.
     """
 
-    score = None
+    score: Callable
 
     def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)

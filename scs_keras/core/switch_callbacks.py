@@ -40,10 +40,11 @@ class SwitchCallback(keras.callbacks.Callback):
         self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        missing = [key for key in self.keys if key not in (logs or {})]
+        logs = logs or {}
+        missing = [key for key in self.keys if key not in logs]
         if missing:
             raise ValueError(
-                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs or {})}. "
+                f"SwitchCallback found no {missing[0]!r} among the logs. Allowed: {sorted(logs)}. "
                 "Name the model's outputs or metrics so that each loss is logged."
             )
         _ = self.model  # on JAX `fit` keeps the variables outside the model until someone looks at it
