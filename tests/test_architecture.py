@@ -76,6 +76,36 @@ def test_no_task_imports_another_and_no_noun_imports_a_task():
     assert not wrong, wrong
 
 
+def docstrings(tree):
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            yield body[0].value
+
+
+def test_nothing_shared_names_a_task():
+    """No table, condition or text by task outside of the tasks' own folders; docstrings may give one as an example."""
+    wrong, seen = [], 0
+    for room, path in sources():
+        if room in ("zoo", "training") and path.parts[1] in tasks():
+            continue
+        seen += 1
+        parsed = tree(path)
+        allowed = set(map(id, docstrings(parsed)))
+        texts = [
+            node.value
+            for node in ast.walk(parsed)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in allowed
+        ]
+        wrong += [f"{path}: {text!r}" for text in texts if any(name in text for name in tasks())]
+    assert seen > 30 and not wrong, wrong
+
+
 def test_nothing_is_imported_through_the_links():
     """`import zoo` in a checkout would be a second package with the same classes."""
     files = [path for folder in (PACKAGE, ROOT / "tests", ROOT / "benchmarks") for path in folder.rglob("*.py")]
