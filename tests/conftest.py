@@ -73,6 +73,15 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def forget_gradients():
+    """TensorFlow registers the gradient of `add_bias` anew in each graph, for ever, and the graph hangs on to it."""
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework.ops import gradient_registry
+
+        for name in [name for name in gradient_registry.list() if name.startswith("CustomGradient-")]:
+            del gradient_registry._registry[name]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """Collects: models are cycles, paper-size ones add up to several GB before Python looks for them.
@@ -81,6 +90,7 @@ def pytest_runtest_protocol(item, nextitem):
     """
     before = peak()
     result = yield
+    forget_gradients()
     if nextitem is None or nextitem.path != item.path:
         gc.unfreeze()
         gc.collect()
