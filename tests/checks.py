@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import ops
 
 from scs_keras import ASTSGD
 
@@ -131,3 +132,12 @@ def check_layer(make, x, folder, tolerance=2e-2):
         assert outputs.dtype == policy.removeprefix("mixed_")
         assert all(variable.dtype == "float32" for variable in mixed.trainable_variables)
         assert_close(outputs, expected, tolerance)
+
+
+def check_step(model, frames):
+    """The steps' outputs, stacked and reduced as the model says, are the call's."""
+    states, outputs = model.initial_states(frames), []
+    for index in range(frames.shape[1]):
+        output, states = model.step(frames[:, index], states)
+        outputs.append(output)
+    assert_close(model.reduce_outputs(ops.stack(outputs, axis=1)), model(frames))

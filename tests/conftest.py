@@ -77,15 +77,16 @@ def pytest_collection_finish():
 def pytest_runtest_protocol(item, nextitem):
     """Collects: models are cycles, paper-size ones add up to several GB before Python looks for them.
 
-    What is there after a collection is frozen, so that the next does not look at it again (up to 0.7 s), until the
-    tests of the file are over.
+    What the tests of earlier files have left is frozen, so that no collection looks at it again (up to 0.7 s each).
     """
     before = peak()
     result = yield
     if nextitem is None or nextitem.path != item.path:
         gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+        gc.collect()
+        gc.freeze()
+    else:
+        gc.collect()
     if peak() - before > steepest["growth"]:
         steepest.update(test=item.nodeid, growth=peak() - before)
     return result

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from scs_keras.training.data.bilinear import resize
 from scs_keras.training.data.radar import (
     Augmentation,
     RadarEvent,
@@ -17,7 +18,6 @@ from scs_keras.training.data.radar import (
     read_event,
     read_events,
 )
-from scs_keras.training.data.radar_crops import resize
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.samples import training_dataset
 from scs_keras.zoo.precipitation.sample import SAMPLE
@@ -352,8 +352,8 @@ def test_resize_is_bilinear():
     images = np.stack([np.add.outer(10 * line, line)] * 2)
     for size in (6, 12):
         at = np.clip((np.arange(size) + 0.5) * 8 / size - 0.5, 0, 7)
-        np.testing.assert_allclose(resize(images, size)[1], np.add.outer(10 * at, at), rtol=1e-5)
-    assert resize(images, 8) is images
+        np.testing.assert_allclose(resize(images, (size, size))[1], np.add.outer(10 * at, at), rtol=1e-5)
+    assert resize(images, (8, 8)) is images
 
 
 def test_pixels_without_data_are_zero_in_the_input_and_masked_in_the_target():

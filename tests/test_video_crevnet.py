@@ -70,9 +70,9 @@ def test_cell_against_numpy():
 
 def test_predictions_come_from_windows_of_what_is_known():
     network, frames = model(3), squares()
-    states, window, predicted = network.initial_states(2, 8, 16), frames[:, :3], []
+    states, window, predicted = network.first_states(2, 8, 16), frames[:, :3], []
     for start in range(4):
-        output, states = network.step(ops.convert_to_tensor(window), states)
+        output, states = network.advance(ops.convert_to_tensor(window), states)
         output = np.asarray(output)
         predicted.append(output[:, -1])
         known = frames[:, start + 1 : start + 4]
@@ -98,9 +98,9 @@ def test_the_loss_is_the_originals_sum_over_windows():
     x, y = network.training_pair(sequence)
     network.compile(loss="mse")
     total = float(network.compute_loss(x, y, network(x, training=True)))
-    states, original = network.initial_states(2, 8, 16), 0.0
+    states, original = network.first_states(2, 8, 16), 0.0
     for start in range(3):
-        window, states = network.step(ops.convert_to_tensor(x[:, start : start + 3]), states, training=True)
+        window, states = network.advance(ops.convert_to_tensor(x[:, start : start + 3]), states, training=True)
         original += np.mean((np.asarray(window) - sequence[:, start + 1 : start + 4]) ** 2)
     np.testing.assert_allclose(total, original * 3 / 5, rtol=1e-4)
 
@@ -141,6 +141,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns():
     check_learns(model(1, predictor_rnn_layers=1), squares(5), epochs=25)
 

@@ -49,10 +49,10 @@ def test_cell_against_numpy(residual):
 
 def test_a_cell_sees_its_last_inputs_and_motions():
     network = model(tau=2)
-    states = network.initial_states(np.zeros((4, 8, 12, 1), "float32"))
+    states = network.first_states(np.zeros((4, 8, 12, 1), "float32"))
     seen = []
     for frame in squares().transpose(1, 0, 2, 3, 4):
-        _, states = network.step(frame, states, False)
+        _, states = network.advance(frame, states, False)
         seen.append([np.asarray(each[-1]) for each in states[0]])
     for kept, name in zip(states[0], ("T", "S")):
         assert len(kept) == 2
@@ -105,10 +105,10 @@ def test_weights_under_the_reference_names():
 
 def test_recall_adds_the_features_of_the_encoder():
     network, frame = model(), squares()[:, 0]
-    states = network.initial_states(frame)
-    normal, _ = network.step(frame, states, False)
+    states = network.first_states(frame)
+    normal, _ = network.advance(frame, states, False)
     network.model_mode = "recall"
-    recalled, _ = network.step(frame, states, False)
+    recalled, _ = network.advance(frame, states, False)
     features = np.asarray(network.encoders[0](frame))
     features = np.where(features > 0, features, 0.2 * features)
     np.testing.assert_allclose(recalled - normal, features @ np.asarray(network.srcnn.kernel)[0, 0], atol=1e-5)
@@ -134,6 +134,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns():
     check_learns(model(1), squares(4), epochs=25)
 

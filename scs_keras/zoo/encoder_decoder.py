@@ -23,13 +23,13 @@ def fold(images, size):
     return ops.reshape(images, (*lead, rows, columns, size * size * channels))
 
 
-def unfold(features, size, height, width):
-    """Depth to space, the inverse of `fold`, cropped to height x width: (batch, rows, columns, size^2 * c)."""
-    _, rows, columns, channels = ops.shape(features)
+def unfold(features, size, height=None, width=None):
+    """Depth to space, the inverse of `fold`: (..., rows, columns, size^2 * c), cropped to height x width if given."""
+    *lead, rows, columns, channels = ops.shape(features)
     channels //= size * size
     images = ops.reshape(features, (-1, rows, columns, size, size, channels))
-    images = ops.reshape(ops.transpose(images, (0, 1, 3, 2, 4, 5)), (-1, rows * size, columns * size, channels))
-    return images[:, :height, :width]
+    images = ops.transpose(images, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(images, (*lead, rows * size, columns * size, channels))[..., :height, :width, :]
 
 
 def with_channels(images, channels):

@@ -10,8 +10,9 @@ import numpy as np
 
 from scs_keras import zoo
 
-for name in sys.argv[1:]:
-    model = zoo.load(name)
-    frames = model.preset.make_example()
-    output = np.asarray(model.predict(frames, verbose=0))
-    np.savez_compressed(Path(__file__).parent / f"{name}.golden.npz", input=frames, output=output)
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        model = zoo.load(name)
+        frames = model.preset.make_example()
+        output = np.asarray(model.predict(frames, verbose=0))
+        np.savez_compressed(Path(__file__).parent / f"{name}.golden.npz", input=frames, output=output)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scs_keras.training.data.bilinear import resize
 from scs_keras.training.data.radar_files import RadarEvent
 from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
@@ -86,25 +87,12 @@ def draw_crop(
     places = [_draw_place(events, generator, crop, length, augmentation) for _ in range(augmentation.candidates)]
     weights = np.array([_weight(place, augmentation.dry_share) for place in places])
     place = places[generator.choice(len(places), p=weights / weights.sum()) if weights.any() else 0]
-    images = resize(place.event.scaled[(place.frames, *place.square)], crop)
-    valid = resize(place.event.valid[place.square][None].astype("float32"), crop)[0] > 0.999
+    images = resize(place.event.scaled[(place.frames, *place.square)], (crop, crop))
+    valid = resize(place.event.valid[place.square][None].astype("float32"), (crop, crop))[0] > 0.999
     images = _alter_intensity(images, generator, augmentation) * valid
     if augmentation.flips:
         images, valid = _flip(images, valid, turn=generator.integers(4), mirror=generator.integers(2))
     return images, valid
-
-
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear resize of square images (time, side, side) to (time, size, size), their outer borders aligned."""
-    side = images.shape[-1]
-    if side == size:
-        return images
-    position = np.clip((np.arange(size) + 0.5) * (side / size) - 0.5, 0, side - 1)
-    low = position.astype(int)
-    high = np.minimum(low + 1, side - 1)
-    share = (position - low).astype(images.dtype)
-    rows = images[:, low] * (1 - share)[:, None] + images[:, high] * share[:, None]
-    return rows[:, :, low] * (1 - share) + rows[:, :, high] * share
 
 
 def _draw_place(events, generator, crop, length, augmentation) -> Place:

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from scs_keras.training.data.bilinear import resize
 from scs_keras.training.video_prediction.video import Video
 
 _MODES = {1: "L", 3: "RGB"}
@@ -52,7 +53,7 @@ def decode_image(source, name, size, channels, keep_aspect=True):
     try:
         with _open(source, name) as image:
             image = image.convert(mode)
-            return fit(image, size) if keep_aspect else _interpolated(as_frame(image), *size)
+            return fit(image, size) if keep_aspect else _interpolated(as_frame(image), size)
     except (OSError, SyntaxError) as error:  # a truncated file
         raise ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.") from error
 
@@ -86,21 +87,8 @@ def _cached_image(path, size, channels, keep_aspect):
     return read_image(path, size, channels, keep_aspect)
 
 
-def _interpolated(image, height, width):
-    rows, columns = (_neighbours(*sizes) for sizes in ((image.shape[0], height), (image.shape[1], width)))
-    image = image.astype("float64")
-    low, high, share = rows
-    image = image[low] * (1 - share)[:, None, None] + image[high] * share[:, None, None]
-    low, high, share = columns
-    image = image[:, low] * (1 - share)[:, None] + image[:, high] * share[:, None]
-    return np.floor(image + 0.5).astype("uint8")
-
-
-def _neighbours(size, wanted):
-    """Pixel below, pixel above and share of the latter for each of the `wanted` pixels, outer borders aligned."""
-    place = np.clip((np.arange(wanted) + 0.5) * (size / wanted) - 0.5, 0, size - 1)
-    low = place.astype(int)
-    return low, np.minimum(low + 1, size - 1), place - low
+def _interpolated(image, size):
+    return np.floor(resize(image.astype("float64"), size, axes=(0, 1)) + 0.5).astype("uint8")
 
 
 def _open(source, name):

@@ -56,10 +56,10 @@ class ConvLSTM(RecurrentPredictor):
         ]
         self.conv_last = PointwiseConvolution(self.num_hidden[-1], predicted, dtype=self.dtype_policy)
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         return [(self.zeros(patches, hidden),) * 2 for hidden in self.num_hidden]
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         x, new = patches, []
         for cell, (h, c) in zip(self.cells, states):
             x, c = cell(x, h, c)

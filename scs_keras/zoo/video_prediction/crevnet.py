@@ -18,9 +18,7 @@ def squeeze(windows):
 
 def unsqueeze(windows):
     """The inverse of `squeeze`."""
-    batch, time, height, width, channels = ops.shape(windows)
-    frames = unfold(ops.reshape(windows, (-1, height, width, channels)), 2, 2 * height, 2 * width)
-    return ops.reshape(frames, (batch, time, 2 * height, 2 * width, channels // 4))
+    return unfold(windows, 2)
 
 
 class CouplingBlock(keras.Layer):
@@ -267,21 +265,21 @@ class CrevNet(VideoPredictor):
         known = frames.shape[1]
         if known > self.input_length:
             return self._readout(self._predict_all(frames[:, : self.input_length + self.output_length - 1], training))
-        states, predicted, outputs = self.initial_states(*ops.shape(frames[:, 0])[:3]), None, []
+        states, predicted, outputs = self.first_states(*ops.shape(frames[:, 0])[:3]), None, []
         for start in range(known + self.output_length - WINDOW):
             window = frames[:, start : start + WINDOW]
             if start + WINDOW > known:  # what has not been observed is what was predicted
                 window = ops.concatenate([window, predicted[:, max(known - start, 0) :]], axis=1)
-            predicted, states = self.step(window, states, training)
+            predicted, states = self.advance(window, states, training)
             if start + WINDOW >= known:
                 outputs.append(predicted[:, -1])
         return self._readout(ops.stack(outputs, axis=1))
 
     def _predict_all(self, frames, training):
         """From (batch, time, ...) the prediction of every frame from the second on, time of them."""
-        steps, states, predicted = frames.shape[1] - WINDOW + 1, self.initial_states(*ops.shape(frames[:, 0])[:3]), []
+        steps, states, predicted = frames.shape[1] - WINDOW + 1, self.first_states(*ops.shape(frames[:, 0])[:3]), []
         for start in range(steps):
-            window, states = self.step(frames[:, start : start + WINDOW], states, training)
+            window, states = self.advance(frames[:, start : start + WINDOW], states, training)
             predicted.append(window)
         seen = [
             ops.mean(ops.square(ops.cast(window[:, :-1] - frames[:, start + 1 : start + WINDOW], "float32")))
@@ -295,12 +293,12 @@ class CrevNet(VideoPredictor):
     def _readout(self, frames):
         return ops.cast(frames if self.readout is None else self.readout(frames), "float32")
 
-    def initial_states(self, batch_size, height, width):
+    def first_states(self, batch_size, height, width):
         """Zeros: the shared memory and (h, c) of each layer."""
         zeros = ops.zeros((batch_size, WINDOW, height // 8, width // 8, self.rnn_size), dtype=self.compute_dtype)
         return [zeros, *((zeros, zeros) for _ in self.cells)]
 
-    def step(self, window, states, training=None):
+    def advance(self, window, states, training=None):
         """A window (batch, 3, height, width, channels) and the states, to the next window and the next states."""
         x1, x2 = self.autoencoder(window, training=training)
         memory, *layers = states

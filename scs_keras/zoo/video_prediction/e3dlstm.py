@@ -204,13 +204,13 @@ class E3DLSTM(RecurrentPredictor):
     def benchmark_loss(self):
         return MeanSquaredAndAbsoluteError()
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """(the frame before, h and c of each layer, M, rows of all c of each layer)."""
         shape = (*ops.shape(patches)[:3], WINDOW, self.num_hidden[0])
         zero, layers = ops.zeros(shape, dtype=self.compute_dtype), len(self.cells)
         return ops.zeros_like(patches), [zero] * layers, [zero] * layers, zero[:, :, :, :1], [[]] * layers
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         before, h_before, c_before, memory, histories = states
         x, h, c, longer = ops.stack([before, patches], axis=3), [], [], []
         for cell, h_cell, c_cell, history in zip(self.cells, h_before, c_before, histories):

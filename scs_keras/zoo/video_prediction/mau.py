@@ -147,14 +147,14 @@ class MAU(RecurrentPredictor):
             )
         return frames
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """For each layer the last tau inputs S_i and the last tau motions T_i, the last of which is T."""
         batch, height, width, _ = ops.shape(patches)
         frame = (batch, height // self.sr_size, width // self.sr_size, self.num_hidden[0])
         zeros = [ops.zeros(frame, dtype=self.compute_dtype)] * self.tau
         return [(zeros, zeros) for _ in self.cells]
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         features = [patches]
         for encoder in self.encoders:
             features.append(ops.leaky_relu(encoder(features[-1]), 0.2))

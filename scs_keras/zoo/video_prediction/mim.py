@@ -132,7 +132,7 @@ class MIM(RecurrentPredictor):
         if self.memory is not None:
             self.memory.assign(ops.zeros_like(self.memory))
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """h and c of each layer, m, n of each block, and (h, c) of each MIM-N, None before the second step."""
         zero = self.zeros(patches, self.num_hidden[0])
         layers, blocks = len(self.cells), len(self.differences)
@@ -147,7 +147,7 @@ class MIM(RecurrentPredictor):
             )
         return [ops.cast(n, self.compute_dtype) for n in ops.unstack(ops.convert_to_tensor(self.memory))]
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         h_before, c_before, m, n_before, d_before = states
         zero = ops.zeros_like(m)
         x, c, m, *_ = self.cells[0](patches, h_before[0], c_before[0], m)

@@ -236,7 +236,7 @@ class PhyDNet(VideoPredictor):
         frames = ops.unstack(frames, frames.shape[1], axis=1)
         future_known = len(frames) > self.input_length
         truth = self._sees_truth(teacher_forcing) if training and future_known else None
-        states, outputs, image = self.initial_states(*ops.shape(frames[0])[:3]), [], None
+        states, outputs, image = self.first_states(*ops.shape(frames[0])[:3]), [], None
         for step in range(steps):
             if step < self.input_length:
                 image = frames[step]
@@ -244,7 +244,7 @@ class PhyDNet(VideoPredictor):
                 image = feed_back(image, outputs[-1])
                 if truth is not None and step < len(frames):
                     image = truth * frames[step] + (1 - truth) * image
-            output, states = self.step(image, states)
+            output, states = self.advance(image, states)
             outputs.append(output)
         if training and self.moment_weight:
             self.add_loss(self.moment_weight * self.moment_penalty())
@@ -259,13 +259,13 @@ class PhyDNet(VideoPredictor):
             self.training_calls.assign_add(1)
         return ops.cast(keras.random.uniform((), seed=self.seeds) < probability, self.compute_dtype)
 
-    def initial_states(self, batch_size, height, width):
+    def first_states(self, batch_size, height, width):
         """Zeros: the physical state and (h, c) of each residual layer."""
         frame = (batch_size, height // self.frame_multiple, width // self.frame_multiple)
         zeros = lambda channels: ops.zeros((*frame, channels), dtype=self.compute_dtype)  # noqa: E731
         return [zeros(FEATURES), *((zeros(each), zeros(each)) for each in HIDDEN)]
 
-    def step(self, image, states):
+    def advance(self, image, states):
         """One frame (batch, height, width, channels) and the states, to the next frame and the next states."""
         features = self.encoder(image)
         physical = self.physical_cell(self.physical_encoder(features), states[0])

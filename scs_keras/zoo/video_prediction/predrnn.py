@@ -120,12 +120,12 @@ class PredRNN(RecurrentPredictor):
     def make_cell(self, channels, hidden):
         return SpatioTemporalLSTMCell(channels, hidden, self.gates, dtype=self.dtype_policy)
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """(h of each layer, c of each layer, m, penalties so far)."""
         zero = self.zeros(patches, self.num_hidden[0])
         return [zero] * len(self.cells), [zero] * len(self.cells), zero, []
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         x, h, c, m, penalties = patches, [], [], states[2], states[3]
         for cell, h_before, c_before in zip(self.cells, *states[:2]):
             x, c_after, m, delta_c, delta_m = cell(x, h_before, c_before, m)
@@ -207,12 +207,12 @@ class PredRNNpp(PredRNN):
     def make_cell(self, channels, hidden):
         return CausalLSTMCell(channels, hidden, self.gates, self.legacy, dtype=self.dtype_policy)
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """(h of each layer, c of each layer, m, z)."""
         zero = self.zeros(patches, self.num_hidden[0])
         return [zero] * len(self.cells), [zero] * len(self.cells), zero, zero
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         x, h, c, m, z = patches, [], [], states[2], states[3]
         for cell, h_before, c_before in zip(self.cells, *states[:2]):
             x, c_after, m = cell(x, h_before, c_before, m)

@@ -15,7 +15,7 @@ class RecurrentPredictor(VideoPredictor):
 
     Step t sees frame t, or later its own prediction of it, and predicts frame t + 1; all work is done on patches,
     in which channel (i*p + j)*channels + c is channel c at row i and column j of the p x p pixels.
-    A subclass has `cells` and the convolution `conv_last`, and says how one step goes: `initial_states` and `step`.
+    A subclass has `cells` and the convolution `conv_last`, and says how one step goes: `first_states` and `advance`.
 
     Args:
         input_shape, output_length, output_channels: see `VideoPredictor`. A prediction's channels are fed back
@@ -155,11 +155,11 @@ class RecurrentPredictor(VideoPredictor):
 
     # The loop -------------------------------------------------------------------------------------
 
-    def initial_states(self, patches):
+    def first_states(self, patches):
         """The states before the first frame; `patches` is (batch, height/p, width/p, p*p*channels)."""
         raise NotImplementedError
 
-    def step(self, patches, states, training):
+    def advance(self, patches, states, training):
         """(prediction of the next patches, new states)."""
         raise NotImplementedError
 
@@ -174,7 +174,7 @@ class RecurrentPredictor(VideoPredictor):
         patches = fold(frames, self.patch_size)
         mask, first = self._mask(patches, sampling_mask, training and future_known)
         truth = [patches[:, step] for step in range(known)]
-        states, seen, predictions = self.initial_states(truth[0]), None, []
+        states, seen, predictions = self.first_states(truth[0]), None, []
         for step in range(steps):
             if step < first:
                 seen = truth[step]
@@ -184,19 +184,12 @@ class RecurrentPredictor(VideoPredictor):
                 if mask is not None and step < known:
                     share = mask[:, step - first]
                     seen = share * truth[step] + (1 - share) * fed_back
-            prediction, states = self.step(seen, states, training)
+            prediction, states = self.advance(seen, states, training)
             predictions.append(prediction)
         self.finish(states, training)
         if not (future_known or (self.return_all if return_all is None else return_all)):
             predictions = predictions[-self.output_length :]
-        return ops.cast(self._to_frames(ops.stack(predictions, axis=1)), "float32")
-
-    def _to_frames(self, patches):
-        """(batch, time, height/p, width/p, p*p*channels) -> (batch, time, height, width, channels)."""
-        _, time, rows, columns, channels = ops.shape(patches)
-        height, width = rows * self.patch_size, columns * self.patch_size
-        frames = unfold(ops.reshape(patches, (-1, rows, columns, channels)), self.patch_size, height, width)
-        return ops.reshape(frames, (-1, time, height, width, self.output_channels))
+        return ops.cast(unfold(ops.stack(predictions, axis=1), self.patch_size), "float32")
 
     def _mask(self, patches, given, draw):
         """(mask or None, first step at which the frame seen is not simply the true one)."""

@@ -1,0 +1,158 @@
+"""What every model of the zoo does, each variant of each builder once, at `preset.reduced`.
+
+A new preset is covered by being there, and fails here if it has no small version.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+from scs_keras import zoo
+from scs_keras.serving.export import export
+from tests.checks import assert_close, check_step, randomize, to_numpy
+
+PRESETS = zoo.list_presets()
+LARGEST = 20_000  # parameters of a reduced model; more only for those whose widths are fixed
+FIXED_WIDTHS = ("crevnet", "phydnet")
+on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="SavedModel is TensorFlow's")
+
+
+def variant(preset):
+    """The builder, and those of its arguments that choose between models: words and switches, no numbers."""
+    chosen = {name: value for name, value in preset.arguments.items() if isinstance(value, str | bool)}
+    return preset.builder, *sorted(chosen.items())
+
+
+VARIANTS = {}
+for each in PRESETS:
+    VARIANTS.setdefault(variant(each), each.with_arguments(**each.reduced))
+SMALL = list(VARIANTS.values())
+ONE_PER_TASK = [next(preset for preset in SMALL if preset.task == task) for task in zoo.tasks()]
+
+
+def named(presets):
+    return [pytest.param(preset, id=preset.name) for preset in presets]
+
+
+@pytest.fixture(scope="module", params=named(SMALL))
+def model(request):
+    """A small model of a variant at random weights; heads that start at zero would hide what is before them."""
+    made = request.param.make()
+    randomize(made, scale=0.2)
+    return made
+
+
+def inputs(preset, batch=2, extra=0):
+    """Random frames of the example's shape, and a number more of them."""
+    _, time, *frame = preset.make_example().shape
+    return np.random.default_rng(0).random((batch, time + extra, *frame), "float32")
+
+
+def training_pair(model):
+    """Random (x, y) as the model is trained on them."""
+    length, channels = model.preset.output_shape[0], model.preset.output_shape[-1]
+    if hasattr(model, "training_pair"):
+        return model.training_pair(inputs(model.preset, extra=length))
+    return inputs(model.preset), inputs(model.preset, extra=length)[:, -length:, ..., :channels]
+
+
+# Coverage -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", named(PRESETS))
+def test_a_case_covers_every_preset(preset):
+    assert preset.reduced, f"{preset.name} has no `reduced`: arguments of a small version of it"
+    assert variant(preset.with_arguments(**preset.reduced)) == variant(preset), "`reduced` makes another model"
+    assert variant(preset) in VARIANTS
+
+
+def test_every_task_has_a_case():
+    assert {preset.task for preset in SMALL} == set(zoo.tasks()) and len(SMALL) >= 19
+
+
+# The zoo's models ---------------------------------------------------------------------------------
+
+
+def test_built_and_small(model):
+    preset = model.preset
+    assert model.built and model.compiled and preset.changed == preset.with_arguments(**preset.reduced).changed
+    assert model(inputs(preset)).shape == (2, *preset.output_shape)
+    assert model.count_params() < LARGEST or preset.arguments.get("name") in FIXED_WIDTHS
+
+
+def test_config_round_trip(model):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    assert str(again.get_config()) == str(model.get_config()) and again.preset == model.preset
+    assert again.built and again.compiled
+    again.set_weights(model.get_weights())
+    assert_close(again(inputs(model.preset)), model(inputs(model.preset)))
+
+
+def test_file_round_trip(model, tmp_path):
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.preset == model.preset and type(loaded) is type(model) and loaded.compiled
+    assert_close(loaded(inputs(model.preset)), model(inputs(model.preset)))
+
+
+def test_frame_by_frame_is_the_whole(model):
+    """For models that stream; the others are served whole only."""
+    streams = hasattr(model, "reduce_outputs")
+    names = [signature.name for signature in zoo.signatures(model)]
+    assert names == (["serving_default", "step", "initial_state"] if streams else ["serving_default"])
+    if streams:
+        check_step(model, inputs(model.preset))
+
+
+def test_other_lengths_begin_alike(model):
+    if not hasattr(model, "output_length"):
+        pytest.skip("predicts no sequence")
+    frames, length = inputs(model.preset), model.output_length
+    outputs = to_numpy(model(frames))
+    try:
+        for other in (1, length + 3):
+            model.output_length = other
+            predicted = to_numpy(model(frames))
+            assert predicted.shape == (2, other, *outputs.shape[2:])
+            assert_close(predicted[:, :length], outputs[:, :other])
+    finally:
+        model.output_length = length
+
+
+def train_one_step(preset, eagerly):
+    model = preset.make()
+    model.run_eagerly = eagerly
+    before = model.get_weights()
+    loss = model.train_on_batch(*training_pair(model))
+    assert np.all(np.isfinite(loss))
+    assert any(np.any(old != new) for old, new in zip(before, model.get_weights()))
+
+
+@pytest.mark.parametrize("preset", named(SMALL))
+def test_one_training_step(preset):
+    train_one_step(preset, eagerly=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", named(SMALL))
+def test_one_training_step_in_a_graph(preset):
+    train_one_step(preset, eagerly=False)
+
+
+def check_export(preset, folder):
+    """Exporting compares all signatures with the model."""
+    assert (export(preset.make(), folder) / "assets.extra" / "parity.json").exists()
+
+
+@on_tensorflow
+@pytest.mark.parametrize("preset", named(ONE_PER_TASK))
+def test_export_of_one_per_task(preset, tmp_path):
+    check_export(preset, tmp_path)
+
+
+@pytest.mark.slow
+@on_tensorflow
+@pytest.mark.parametrize("preset", named(preset for preset in SMALL if preset not in ONE_PER_TASK))
+def test_export(preset, tmp_path):
+    check_export(preset, tmp_path)
