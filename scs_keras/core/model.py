@@ -28,7 +28,7 @@ class SCSModel(StreamTrainer):
         spatial_head, temporal_head: heads of the sub-goals; None shares `head`.
         backbone: layer or model from images (batch, height, width, channels) to feature maps, or None.
         spatial_goal, temporal_goal: functions `goal(x, y) -> target` of the inputs and the main target, for
-            example `scs_keras.core.goals.next_frame_difference` or `next_frame_flow`; None takes the main target.
+            example `scs_keras.goals.next_frame_difference` or `next_frame_flow`; None takes the main target.
             A goal of your own must be registered with Keras for the model to be saved.
         average: whether the outputs are averaged over time: one target a sequence, not one a frame.
 
