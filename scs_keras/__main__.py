@@ -168,9 +168,18 @@ def add_train(parser, subject):
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=train)
     if subject is not None:
-        recipe = recipe_of(subject)
-        values = (f"  {each.name}={getattr(recipe, each.name)}" for each in fields(recipe) if each.name != "arguments")
-        parser.epilog = "\n".join([inspect.cleandoc(type(recipe).__doc__ or ""), "", "Values:", *values])
+        parser.epilog = _settings(recipe_of(subject))
+
+
+def _settings(recipe):
+    """What the recipe is, its settings, those of every recipe, and their values."""
+    from scs_keras.training.recipe import Recipe
+
+    own, of_all = (inspect.cleandoc(kind.__doc__ or "").partition("Attributes:") for kind in (type(recipe), Recipe))
+    values = (f"    {each.name}={getattr(recipe, each.name)}" for each in fields(recipe) if each.name != "arguments")
+    return "\n".join(
+        [own[0], f"Settings:{own[2]}", "", f"Settings of every recipe:{of_all[2]}", "", "Their values:", *values]
+    )
 
 
 def train(recipe, data, output, set, strategy, quiet):
