@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser = command_line(name, words)
         options = vars(parser.parse_args(words))
         options.pop("run")(**{name: value for name, value in options.items() if name not in ("run", "command")})
+    except BrokenPipeError:  # what reads our output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, FloatingPointError, ImportError) as error:
         sys.exit(f"scs-keras {name}: {error}")
     except KeyboardInterrupt:

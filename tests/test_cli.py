@@ -204,3 +204,28 @@ def test_every_task_names_its_parts():
             assert preset.dataset in task.datasets and recipes()[preset.recipe].task == task.name
         for recipe in task.recipes.values():
             assert recipe.task == task.name and recipe().preset in [p.name for p in zoo.list_presets(task.name)]
+
+
+def test_a_reader_of_the_output_may_have_enough():
+    command = f"{sys.executable} -m scs_keras presets | head -1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert len(result.stdout.splitlines()) == 1 and result.stderr == ""
+
+
+@pytest.mark.slow
+def test_it_trains_on_jax(small_event, tmp_path):
+    settings = ["steps=2", "checkpoint_every=1", "batch_size=2", "crop=16", "border=2", "warmup=1"]
+    command = [
+        "train",
+        "convlstm_precipitation_small_radar",
+        "--data",
+        small_event.parent,
+        "--output",
+        tmp_path / "run",
+    ]
+    for setting in (*settings, "exclude=", "model.patch=8"):
+        command += ["--set", setting]
+    result = run(*command, "--quiet", KERAS_BACKEND="jax")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "run" / "model.weights.h5").exists()
+    cli.main(["evaluate", str(tmp_path / "run"), "--data", str(small_event.parent), "--limit", "1"])  # on TensorFlow

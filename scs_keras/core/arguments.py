@@ -1,4 +1,4 @@
-"""Checks that several files share: kinds of numbers among the arguments, shapes of what a layer is called with."""
+"""Checks that several files share: types of arguments, shapes of what a layer is called with."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Training, scores and predictions: the nouns that all tasks share, and one folder for each task."""
+"""Training, scores and predictions: what all tasks share, and one folder for each task."""
 
 if __name__ != "scs_keras.training":  # through the link at the top of a checkout it would be a second package
     raise ImportError(

@@ -1,4 +1,4 @@
-"""Scores a model beside what it has to beat: `scs-keras evaluate PRESET|RUN --data DIR`."""
+"""Scores a model next to its baselines: `scs-keras evaluate PRESET|RUN --data DIR`."""
 
 import functools
 import json

@@ -87,7 +87,7 @@ class Output:
 
         Raises:
             FileNotFoundError: there is no recipe.json in the folder.
-            ValueError: it is of version 0.1.0, or of a recipe that there is no more.
+            ValueError: it is of version 0.1.0, or of a recipe that no longer exists.
         """
         found = self._read()
         known = recipes()

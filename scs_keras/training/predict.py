@@ -1,4 +1,4 @@
-"""Predictions from a person's own file or folder: `scs-keras predict PRESET|RUN --input FILE --output DIR`."""
+"""Predictions from a user's own file or folder: `scs-keras predict PRESET|RUN --input FILE --output DIR`."""
 
 from pathlib import Path
 from typing import Any

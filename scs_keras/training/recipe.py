@@ -43,7 +43,7 @@ class Recipe:
         steps: optimiser steps.
         batch_size: samples a step.
         seed: of initial weights, batches and all draws.
-        checkpoint_every: steps between checkpoints; one such stretch is an epoch in the logs.
+        checkpoint_every: steps between checkpoints; that many steps are an epoch in the logs.
     """
 
     task: ClassVar[str]
@@ -61,7 +61,7 @@ class Recipe:
     # What a task overrides ------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Raises ValueError for values that cannot be, before any data is read."""
+        """Raises ValueError for impossible values, before any data is read."""
         preset = zoo.get_preset(self.preset)
         if preset.task != self.task:
             raise ValueError(

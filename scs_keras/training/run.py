@@ -130,7 +130,7 @@ def _pairs(recipe, model, batches):
     """What `fit` gets: each batch as the recipe makes a pair of it."""
     pair = functools.partial(recipe.pair, model)
     if not hasattr(batches, "element_spec"):  # no tf.data.Dataset but a generator
-        return map(pair, batches)
+        return (pair(batch) for batch in batches)
     structured = isinstance(batches.element_spec, tuple)  # which `map` hands on as several arguments
     return batches.map((lambda *batch: pair(batch)) if structured else pair)
 

@@ -84,7 +84,7 @@ def spread(size: int, count: int | None = None) -> list[int]:
 
 
 def shuffled(size: int, start: int, count: int, seed: int) -> list[int]:
-    """`count` indices from place `start` on in an endless row of permutations of range(size)."""
+    """`count` indices from place `start` on in an endless sequence of permutations of range(size)."""
     places = range(start, start + count)
     return [int(_permutation(size, seed, place // size)[place % size]) for place in places]
 

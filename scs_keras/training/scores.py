@@ -18,8 +18,8 @@ class Column:
     Attributes:
         name: of the metric.
         title: above its column.
-        digits: behind the point.
-        better: "lower", "higher", or "" where neither is.
+        digits: decimal places.
+        better: "lower", "higher", or "" for neither.
         main: whether it is in model cards and in the tables of parts (lead times, classes, ...).
         block: columns of one block, in a row, share a table.
     """
@@ -36,7 +36,7 @@ class Column:
         return "-" if value is None else f"{value:.{self.digits}f}"
 
     def best(self, values: Sequence[float | None]) -> float | None:
-        """The best of the values; None where there is no telling."""
+        """The best of the values; None where neither direction is better or fewer than two are defined."""
         known = [value for value in values if value is not None]
         if not self.better or len(known) < 2:
             return None
@@ -58,7 +58,7 @@ class Scores(abc.ABC):
 
     @abc.abstractmethod
     def add(self, target: Any, output: Any, weight: Any, about: Mapping[str, Any]) -> None:
-        """Adds one sample: what came true, what was predicted, the weight of `Samples`, and what is known of it.
+        """Adds one sample: target, prediction, the weight of `Samples`, and what is known of it.
 
         Raises:
             ValueError: the prediction has the wrong shape, or NaN.
@@ -82,7 +82,7 @@ def check_output(target: np.ndarray, output: np.ndarray, about: Mapping[str, Any
 
 
 def finite(value: float) -> float | None:
-    """The value as a number of Python's; None if it is not finite."""
+    """The value as a Python float; None if it is not finite."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -53,7 +53,7 @@ def get_preset(name: str) -> Preset:
 
 
 def signatures(model: "keras.Model", input_shape: tuple[int, ...] | None = None) -> "tuple[Signature, ...]":
-    """What a model of the zoo answers to when it is served: its own `model.signatures(input_shape)` where it has
+    """The serving signatures of a model of the zoo: its own `model.signatures(input_shape)` where it has
     them, else the one that takes whole inputs. A tuple of `scs_keras.core.signatures.Signature`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Files are written beside their place and renamed, so that none is ever half-written."""
+"""Files are written to a temporary file in the same folder and renamed, so that none is ever half-written."""
 
 import contextlib
 import os

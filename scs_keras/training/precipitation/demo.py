@@ -31,7 +31,7 @@ def demo(output: str | Path = ".") -> None:
 
 
 def _pictures(event, samples, models, output):
-    """The window with the most rain, cut to where it rains."""
+    """The window with the most rain, cut to the area with the most rain."""
     index = max(range(len(samples)), key=lambda each: float(samples[each][0].sum()))
     frames, target, _ = samples[index]
     area = wettest_area(frames[..., 0])

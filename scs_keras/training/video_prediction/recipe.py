@@ -36,7 +36,7 @@ class VideoPrediction(Recipe):
         warmup: steps of the cosine schedule from 1e-5 up to learning_rate; -1 for the published tenth of them.
         sampling: share of the steps in which recurrent models are shown true future frames, ever less often
             (published: 50,000 of 125,000). Not for models whose arguments set the schedule themselves.
-        validate: validation sequences that are scored after each stretch (`val_mse_per_frame` in the logs); 0 for none.
+        validate: validation sequences that are scored after each epoch (`val_mse_per_frame` in the logs); 0 for none.
     """
 
     task: ClassVar[str] = "video_prediction"
