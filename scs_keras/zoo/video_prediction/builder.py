@@ -70,8 +70,8 @@ def build(
         output_length: number of frames to predict; as many as are observed by default.
         dtype: policy of all its layers, for example "mixed_bfloat16"; the global one by default.
         **hyperparameters: under the reference's names; what is not given is the published Moving MNIST
-            configuration. `output_channels` is an argument of every model. A configuration of the reference may be given
-            whole: `in_shape`, `pre_seq_length`, `aft_seq_length` and `total_length` are checked against the
+            configuration. `output_channels` is an argument of every model. A configuration of the reference may be
+            given whole: `in_shape`, `pre_seq_length`, `aft_seq_length` and `total_length` are checked against the
             arguments above (the third gives `output_length` where it is not); what is not of the model (`method`,
             `lr`, `batch_size`, `sched`, `device` and so on) is ignored.
 
