@@ -147,7 +147,8 @@ def draw(runs, path):
                 (line,) = axis.plot(sequences, errors.mean(axis=0), label=kind.short)
                 axis.fill_between(sequences, errors.min(axis=0), errors.max(axis=0), color=line.get_color(), alpha=0.2)
         axis.set(title=title, xlabel="sequences seen")
-        axis.legend(fontsize=8)
+        if axis.lines:
+            axis.legend(fontsize=8)
     axes[0].set_ylabel("validation MSE, sum over a frame")
     figure.tight_layout()
     figure.savefig(path, dpi=110)

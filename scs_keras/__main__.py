@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser = command_line(name, words)
         options = vars(parser.parse_args(words))
         options.pop("run")(**{name: value for name, value in options.items() if name not in ("run", "command")})
-    except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as error:
+    except (ValueError, OSError, FloatingPointError, ImportError) as error:
         sys.exit(f"scs-keras {name}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"scs-keras {name}: interrupted. The same command goes on from the last checkpoint.")
@@ -61,7 +61,10 @@ def command_line(command: str | None, words: Sequence[str]) -> argparse.Argument
 
 
 def _subject(command, words):
-    """The preset, recipe or training that the line names; None if there is none, which the command itself will say."""
+    """The preset, recipe or training that the line names, else the first word after the command; None for no such word.
+
+    It may come after options, whose values are not told from it yet.
+    """
     from scs_keras import zoo
     from scs_keras.training.output import Output
     from scs_keras.training.task import recipes
@@ -70,7 +73,8 @@ def _subject(command, words):
         return None
     known = {*recipes(), *(preset.name for preset in zoo.list_presets())}
     rest = list(words)[list(words).index(command) + 1 :]
-    return next((word for word in rest if word in known or Output(word).recipe_file.is_file()), None)
+    named = (word for word in rest if word in known or Output(word).recipe_file.is_file())
+    return next(named, rest[0] if rest and not rest[0].startswith("-") else None)
 
 
 def _add(parser, option):
@@ -87,28 +91,13 @@ def _add(parser, option):
 
 def _task_options(parser, command, subject):
     """Adds the options of the task of a preset or training; without one, says where they are to be seen."""
-    source = _task_and_dataset(subject)
-    if source is None:
+    from scs_keras.training.source import source
+
+    if subject is None:
         parser.epilog = f"A task has further options: scs-keras {command} PRESET --help"
         return
-    task, _ = source
-    for option in task.options_of(command):
+    for option in source(subject).task.options_of(command):
         _add(parser, option)
-
-
-def _task_and_dataset(subject):
-    """(Task, data set) of a preset or training; None for None."""
-    from scs_keras import zoo
-    from scs_keras.training.output import Output
-    from scs_keras.training.task import recipes, task
-
-    if subject is None or subject in recipes():
-        return None
-    presets = {preset.name: preset for preset in zoo.list_presets()}
-    if subject in presets:
-        return task(presets[subject].task), presets[subject].dataset
-    recipe = Output(subject).recipe()
-    return task(recipe.task), recipe.dataset
 
 
 def _add_task_command(parsers, name, by_task, words):

@@ -73,19 +73,30 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def forget_gradients():
+    """TensorFlow registers the gradient of `add_bias` anew in each graph, for ever, and the graph hangs on to it."""
+    if keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework.ops import gradient_registry
+
+        for name in [name for name in gradient_registry.list() if name.startswith("CustomGradient-")]:
+            del gradient_registry._registry[name]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """Collects: models are cycles, paper-size ones add up to several GB before Python looks for them.
 
-    What is there after a collection is frozen, so that the next does not look at it again (up to 0.7 s), until the
-    tests of the file are over.
+    What the tests of earlier files have left is frozen, so that no collection looks at it again (up to 0.7 s each).
     """
     before = peak()
     result = yield
+    forget_gradients()
     if nextitem is None or nextitem.path != item.path:
         gc.unfreeze()
-    gc.collect()
-    gc.freeze()
+        gc.collect()
+        gc.freeze()
+    else:
+        gc.collect()
     if peak() - before > steepest["growth"]:
         steepest.update(test=item.nodeid, growth=peak() - before)
     return result

@@ -151,6 +151,10 @@ WRONG = (
     (["train", "precipitation_rada", "--data", "x", "--output", "y"], "Did you mean 'precipitation_radar'"),
     (["train", "precipitation_radar", "--data", "x", "--output", "y", "--set", "step=3"], "Did you mean 'steps'"),
     (["export", "scs_precipitation_smal_radar", "--output", "x"], "Did you mean 'scs_precipitation_small_radar'"),
+    (["evaluate", "tau_video_smal_radar", "--data", "x", "--stride", "2"], "Did you mean 'tau_video_small_radar'"),
+    (["evaluate", "--data", "x", "tau_video_smal_radar"], "Did you mean 'tau_video_small_radar'"),
+    (["predict", PRESET, "--input", "x", "--output", "y", "--beyond"], "unrecognized arguments: --beyond"),
+    (["presets", "--task", "rain"], "There is no task 'rain'. "),
 )
 WITHOUT_BACKEND = """
 import sys

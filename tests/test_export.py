@@ -46,6 +46,7 @@ def test_a_process_without_keras_gives_the_same_numbers(tmp_path):
     assert path.name == "1" and max(report["largest_difference"].values()) <= 1e-5
 
 
+@pytest.mark.slow
 def test_video_models_are_served_whole(tmp_path, monkeypatch):
     preset = zoo.get_preset("tau_video_small_radar")
     arguments = dict(input_shape=(3, 16, 16, 1), output_length=4, hid_S=4, hid_T=16, N_S=2, N_T=2)

@@ -55,7 +55,6 @@ def test_the_version_is_written_once():
     assert metadata.version("scs-keras") == scs_keras.__version__
 
 
-@pytest.mark.xfail(strict=True, reason="to come with the command line")
 def test_the_command_line_tells_the_version():
     result = subprocess.run([sys.executable, "-m", "scs_keras", "--version"], capture_output=True, text=True)
     assert result.returncode == 0 and scs_keras.__version__ in result.stdout

@@ -116,6 +116,15 @@ class Look(keras.callbacks.Callback):
 model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="ones")])
 model.compile(keras.optimizers.SGD(0.1), "mse")
 model.fit(keras.ops.ones((2, 3)), keras.ops.zeros((2, 1)), callbacks=[Look()], verbose=0)
+
+from scs_keras import SCS2D, STSGD, SwitchCallback
+
+switch = STSGD(1.0, decay_steps=4)
+model = keras.Sequential([SCS2D(1, switch=switch)])
+model.compile("sgd", "mse")
+x = keras.ops.ones((6, 2, 3, 3, 1))
+model.fit(x, x, batch_size=2, callbacks=[SwitchCallback(switch)], verbose=0)
+print(float(switch.p.value))
 """
 
 
@@ -124,8 +133,9 @@ def test_the_model_of_a_callback():
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", JAX], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    before, after = done.stdout.split()
+    before, after, probability = done.stdout.split()
     assert before in ("None", "1.0") and float(after) == pytest.approx(0.4)
+    assert float(probability) == pytest.approx(0.25)  # three batches of four
 
 
 def test_serialize_shared(tmp_path, monkeypatch):

@@ -121,6 +121,8 @@ def test_signatures():
     expected, states = model(X[:, :1], return_states=True)
     assert_close([output, *after], [expected[:, 0], *states])
     assert model.signatures((None, 12, 8, 1))[1].inputs[1].shape == (12, 8, 3)
+    with pytest.raises(ValueError, match="The model is not built.*Received: input_shape=None"):
+        SCSModel(SCSNetwork([2]), layers.Dense(1)).signatures()
     with pytest.raises(ValueError, match="must be known. Received: input_shape="):
         model.signatures((4, None, 8, 1))
 

@@ -53,6 +53,7 @@ def weights_of(path):
     return found
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     command = [sys.executable, "-m", "scs_keras", "train", "precipitation_radar", "--data", str(radar), "--quiet"]
     command += [part for setting in SETTINGS for part in ("--set", setting)]
@@ -80,6 +81,7 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
     assert os.path.getsize(whole / WEIGHTS) < os.path.getsize(whole / CHECKPOINT) / 2  # no optimiser state
 
 
+@pytest.mark.slow
 def test_it_learns(radar, tmp_path):
     settings = [*SETTINGS[3:], "preset=convlstm_precipitation_small_radar", "steps=40", "checkpoint_every=10"]
     run.train("precipitation_radar", radar, tmp_path / "learns", [*settings, "learning_rate=0.003"], verbose=0)

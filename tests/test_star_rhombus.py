@@ -45,6 +45,7 @@ def test_a_self_excited_gate_forgets_slowly(star_rhombus):
     assert 0.4 < gates.min() and gates.max() < 0.48
 
 
+@pytest.mark.slow
 def test_the_carried_state_tells_distances_beyond_the_clip(star_rhombus):
     # About 10 s; the full study (distances of 50 frames): python benchmarks/star_rhombus.py
     study = star_rhombus.Study(

@@ -141,6 +141,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns():
     check_learns(model(1, predictor_rnn_layers=1), squares(5), epochs=25)
 

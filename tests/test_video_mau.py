@@ -134,6 +134,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns():
     check_learns(model(1), squares(4), epochs=25)
 

@@ -182,6 +182,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.03)
 
 
+@pytest.mark.slow
 def test_it_learns():
     network = model(1, moment_weight=0.0)
     check_learns(network, squares(3), epochs=12, learning_rate=3e-3, loss=StepSumError())

@@ -150,6 +150,7 @@ def quick_initial_values(monkeypatch):
     monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_published_parameters(name, quick_initial_values):
     model = build(name, (10, 64, 64, 1))

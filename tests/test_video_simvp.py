@@ -106,6 +106,7 @@ LARGE = dict(moving_mnist=(10, 64, 64, 1), taxibj=(4, 32, 32, 2), kth=(10, 128, 
 ONE_STRIDE = dict(hid_S=64, hid_T=256, N_S=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "data", "hyperparameters", "parameters"),
     [

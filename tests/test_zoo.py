@@ -60,6 +60,7 @@ def test_small_scs_and_convlstm_have_the_same_parameters_within_ten_percent():
     assert abs(scs / convlstm - 1) <= 0.1
 
 
+@pytest.mark.slow
 def test_the_paper_size_runs():
     model = zoo.load("scs_precipitation_15_reec", weights=None)
     assert len(model.network.scs_layers) == 15

@@ -1,16 +1,19 @@
 """What a network has to learn through, and what it learnt: chains of back-propagation, importance of time."""
 
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from scs_keras.core.arguments import Tensor
 from scs_keras.core.model import SCSModel
 from scs_keras.core.objective import SUB_GOALS
 from scs_keras.core.switch import check_probability
 
 
-def expected_chains(layers, steps, p):
+def expected_chains(layers: int, steps: int, p: float | tuple[float, float]) -> np.ndarray:
     """Expected number of back-propagation chains by length (Sec. 5.2, Fig. 3).
 
     A chain leads from the output of layer n at time T down to the network's input at any time. It crosses
@@ -48,7 +51,9 @@ def expected_chains(layers, steps, p):
     return np.concatenate([np.zeros(layers), chains])
 
 
-def temporal_importance(model, x, y, score, batch_size=32):
+def temporal_importance(
+    model: Any, x: Tensor, y: Tensor, score: Callable, batch_size: int = 32
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How much temporal information matters for the main goal, sample by sample (Sec. 5.7, Tab. 6).
 
     The spatial stream T1 and the temporal stream T2 of a model whose sub-goals are the main goal solve the

@@ -1,25 +1,28 @@
 """The semi-coupled layer as an RNN cell (Eq. 4-6, 9 and 11 of the paper)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import as_gate, axes_of, check_channels, is_count, is_number
+from scs_keras.core.arguments import Tensor, as_gate, axes_of, check_channels, is_count, is_number
 from scs_keras.core.keras_private import serialize_shared
 from scs_keras.core.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.core.rnn_support import install
-from scs_keras.core.switch import active_switch, check_switch, use_branch
+from scs_keras.core.switch import Switch, active_switch, check_switch, use_branch
 
 STREAMS = ("main", "spatial", "temporal")
 
 
-def check_stream(stream):
+def check_stream(stream: str) -> str:
     """Returns `stream`; raises ValueError if it is not one of the three."""
     if stream not in STREAMS:
         raise ValueError(f"`stream` must be one of {STREAMS}: the paper's T, T1 and T2. Received: stream={stream!r}.")
     return stream
 
 
-def fresh(initializer):
+def fresh(initializer: Any) -> Any:
     """A copy of an unseeded initializer: Keras's give the same values at every call, so h_s would equal h_t."""
     if not isinstance(initializer, keras.initializers.Initializer):
         return initializer
@@ -88,33 +91,32 @@ class SCSCell(keras.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size=3,
-        strides=1,
-        padding="same",
-        rank=2,
-        activation="relu",
-        gate_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_normal",
-        recurrent_initializer="glorot_normal",
-        bias_initializer="zeros",
-        spatial_initializer=None,
-        gate_bias_initializer=None,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        stream="main",
-        switch=None,
-        initial_gate=0.5,
-        **kwargs,
-    ):
+        filters: int,
+        kernel_size: int | tuple[int, ...] = 3,
+        strides: int | tuple[int, ...] = 1,
+        padding: str = "same",
+        rank: int = 2,
+        activation: Any = "relu",
+        gate_activation: Any = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_normal",
+        recurrent_initializer: Any = "glorot_normal",
+        bias_initializer: Any = "zeros",
+        spatial_initializer: Any = None,
+        gate_bias_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        recurrent_constraint: Any = None,
+        bias_constraint: Any = None,
+        stream: str = "main",
+        switch: Switch | None = None,
+        initial_gate: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        # Teaches keras.layers.RNN that this cell's states are images. The checker takes no class for hashable.
-        install(SCSCell)  # pyright: ignore[reportArgumentType]
+        install(SCSCell)  # pyright: ignore[reportArgumentType]  (teaches keras.layers.RNN that states are images)
         if rank not in (0, 1, 2, 3):
             raise ValueError(
                 "`rank` must be 0 (vectors), 1, 2 or 3 (axes of a convolution). "
@@ -162,7 +164,7 @@ class SCSCell(keras.Layer):
         self.frame_size = (None,) * rank
         self.draw = None  # branch scales drawn before a loop over time
 
-    def build(self, inputs_shape, states_shape=None):
+    def build(self, inputs_shape: tuple, states_shape: tuple | None = None) -> None:
         self.check_frame(inputs_shape)
         channels = inputs_shape[-1]
         if channels is None:
@@ -206,7 +208,7 @@ class SCSCell(keras.Layer):
         self.channels = channels
         self.built = True
 
-    def check_frame(self, shape):
+    def check_frame(self, shape: tuple) -> None:
         """Raises ValueError if the shape of one frame has the wrong number of axes or channels."""
         if len(shape) != self.rank + 2:
             frame, sequence = axes_of(self.rank)
@@ -218,27 +220,27 @@ class SCSCell(keras.Layer):
             )
         check_channels(tuple(shape), "SCSCell", self.channels)
 
-    def output_frame(self, frame):
+    def output_frame(self, frame: Sequence) -> tuple:
         """Size of the output frame for an input frame's size (integers, None or scalar tensors)."""
         return tuple(
             output_size(size, k, stride, self.padding) for size, k, stride in zip(frame, self.kernel_size, self.strides)
         )
 
-    def h_s(self, u):
+    def h_s(self, u: Tensor) -> Tensor:
         """Spatial branch without its state: Conv(u; psi_s) (Eq. 4)."""
         s = apply_operator(u, self.spatial_kernel, self.strides, self.padding)
         return add_bias(s, ops.cast(self.spatial_bias, s.dtype)) if self.use_bias else s
 
-    def h_t_input(self, u):
+    def h_t_input(self, u: Tensor) -> Tensor:
         """The half of Eq. 5 over the input, bias included."""
         c = apply_operator(u, self.temporal_kernel, self.strides, self.padding)
         return add_bias(c, ops.cast(self.temporal_bias, c.dtype)) if self.use_bias else c
 
-    def h_t_recurrent(self, gate):
+    def h_t_recurrent(self, gate: Tensor) -> Tensor:
         """The half of Eq. 5 over the previous gate."""
         return apply_operator(gate, self.recurrent_kernel)
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Tensor, list[Tensor]]:
         self.check_frame(inputs.shape)
         inputs = ops.cast(inputs, self.compute_dtype)
         size = self.output_frame(ops.shape(inputs)[1:-1])
@@ -258,18 +260,18 @@ class SCSCell(keras.Layer):
         s = self.h_s(u_s)  # Eq. 4
         return self.activation(s) * gate, [gate]  # Eq. 6
 
-    def get_initial_state(self, batch_size=None):
+    def get_initial_state(self, batch_size: Any = None) -> list[Tensor]:
         """[gate before the first step]; axes of unknown size are 1 and broadcast in the loop."""
         frame = tuple(1 if size is None else size for size in self.frame_size)
         shape = (batch_size, *frame, self.filters)
         return [ops.full(shape, self.initial_gate, dtype=self.compute_dtype)]
 
-    def compute_output_shape(self, inputs_shape, states_shape=None):
+    def compute_output_shape(self, inputs_shape: tuple, states_shape: tuple | None = None) -> tuple[tuple, list[tuple]]:
         self.check_frame(inputs_shape)
         shape = (inputs_shape[0], *self.output_frame(inputs_shape[1:-1]), self.filters)
         return shape, [shape]
 
-    def get_config(self):
+    def get_config(self) -> dict:
         objects = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
             for name in (
@@ -288,7 +290,7 @@ class SCSCell(keras.Layer):
         return {**super().get_config(), **plain, **objects, "switch": serialize_shared(self.switch)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "SCSCell":
         config = dict(config)
         config["switch"] = keras.saving.deserialize_keras_object(config.get("switch"))
         return cls(**config)

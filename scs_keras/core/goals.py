@@ -5,10 +5,13 @@ are (batch, time, height, width, channels); only the batch size may be unknown. 
 float32, [dx, dy] in pixels per frame, dx to the right and dy downwards.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import backend, ops
 
+from scs_keras.core.arguments import Tensor
 from scs_keras.core.flow import lucas_kanade, positions, sample
 
 __all__ = [
@@ -18,7 +21,7 @@ __all__ = [
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-def next_frame_difference(x, y):
+def next_frame_difference(x: Tensor, y: Tensor) -> Tensor:
     """Goal of an `SCSModel` whose main target y is the frame after each frame of x: how that one will change.
 
     Where y follows x as a whole, as in a forecast, the change is
@@ -35,7 +38,7 @@ def next_frame_difference(x, y):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-def next_frame_flow(x, y):
+def next_frame_flow(x: Tensor, y: Tensor) -> Tensor:
     """Goal of an `SCSModel` whose main target y is the frame after each frame of x: how what is seen will move.
 
     Args:
@@ -49,7 +52,7 @@ def next_frame_flow(x, y):
     return ops.reshape(optical_flow(pairs), (-1, *x.shape[1:4], 2))
 
 
-def frame_difference(frames):
+def frame_difference(frames: Tensor) -> Tensor:
     """Pixel-wise change from each frame to the next, the temporal goal for local growth and decay.
 
     Args:
@@ -62,7 +65,15 @@ def frame_difference(frames):
     return frames[:, 1:] - frames[:, :-1]
 
 
-def optical_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0.2, presmooth=0.5):
+def optical_flow(
+    frames: Tensor,
+    mask: Tensor | None = None,
+    levels: int = 5,
+    window: float = 7.0,
+    iterations: int = 2,
+    smoothing: float = 0.2,
+    presmooth: float = 0.5,
+) -> Tensor:
     """Dense flow between consecutive frames: frames[t](x) = frames[t + 1](x + flow[t](x)).
 
     Lucas-Kanade on a pyramid with iterated warping (Bouguet). The normal equations are damped, and areas where nothing
@@ -96,7 +107,15 @@ def optical_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothin
     return ops.reshape(flow, (-1, time - 1, height, width, 2))
 
 
-def mean_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0.2, presmooth=0.5):
+def mean_flow(
+    frames: Tensor,
+    mask: Tensor | None = None,
+    levels: int = 5,
+    window: float = 7.0,
+    iterations: int = 2,
+    smoothing: float = 0.2,
+    presmooth: float = 0.5,
+) -> Tensor:
     """One dense flow for a whole sequence: what is seen at x came from x - flow(x) in the frame before.
 
     The normal equations are summed over all consecutive pairs before they are solved, which is steadier than an
@@ -122,7 +141,7 @@ def mean_flow(frames, mask=None, levels=5, window=7.0, iterations=2, smoothing=0
     return -ops.stop_gradient(lucas_kanade(arriving, departing, mask, **options))
 
 
-def warp(images, flow, fill=None):
+def warp(images: Tensor, flow: Tensor, fill: float | None = None) -> Tensor:
     """Backward bilinear warp: result(x) = images(x + flow(x)).
 
     Differentiable with respect to images and flow.
@@ -145,7 +164,7 @@ def warp(images, flow, fill=None):
     return sample(images, *positions(flow), fill)
 
 
-def displacements(flow, steps, mask=None):
+def displacements(flow: Tensor, steps: int, mask: Tensor | None = None) -> Tensor:
     """Where the pixels of the next `steps` frames come from in the last one, following the flow back step by step.
 
     Semi-Lagrangian: each step reads the flow where the previous one arrived. A path that would leave the valid area
@@ -177,7 +196,9 @@ def displacements(flow, steps, mask=None):
     return ops.stack(path, axis=1)
 
 
-def advect(frames, steps, flow=None, mask=None, **flow_options):
+def advect(
+    frames: Tensor, steps: int, flow: Tensor | None = None, mask: Tensor | None = None, **flow_options: Any
+) -> Tensor:
     """The advection forecast: the last frame carried on along the flow of the observed frames, unchanged.
 
     Backward semi-Lagrangian extrapolation; every forecast is interpolated once from the last frame, so blur does not

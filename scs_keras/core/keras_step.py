@@ -1,15 +1,10 @@
 """The training step where Keras does not run on TensorFlow: Keras's own; the model's loss does the rest."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from keras import Model as Mixed  # for the checker: it has all that a model has
-else:
-    Mixed = object
+import keras
 
 
-class KerasStep(Mixed):
-    """Mixed into SCSModel, for example on JAX. It takes one gradient of everything, its optimiser clips."""
+class KerasStep(keras.Model):
+    """The base of SCSModel elsewhere, for example on JAX. It takes one gradient of everything, its optimiser clips."""
 
     replicas = 1
 

@@ -1,11 +1,12 @@
 """SCS2D: the semi-coupled layer over a whole sequence, the fast way."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import as_gate, check_sequence
+from scs_keras.core.arguments import Tensor, as_gate, check_sequence
 from scs_keras.core.cell import SCSCell, check_stream
 from scs_keras.core.normalization import BranchNormalization, check_normalization
 from scs_keras.core.recurrence import hold_last, iterate
@@ -14,12 +15,12 @@ from scs_keras.core.switch import active_switch, use_branch
 UNROLL_UP_TO = 32  # longer sequences loop inside the graph unless asked otherwise
 
 
-def swap_time_and_batch(tensor):
+def swap_time_and_batch(tensor: Tensor) -> Tensor:
     """(batch, time, ...) to (time, batch, ...) and back."""
     return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
 
 
-def over_frames(function, sequence):
+def over_frames(function: Callable, sequence: Tensor) -> Tensor:
     """Applies a function of (batch, h, w, c) to every frame of a (time, batch, h, w, c) sequence at once."""
     time, batch, *frame = ops.shape(sequence)
     result = function(ops.reshape(sequence, (-1, *frame)))  # (time * batch, height, width, channels)
@@ -69,16 +70,16 @@ class SCS2D(keras.Layer):
 
     def __init__(
         self,
-        filters,
-        kernel_size=3,
-        strides=1,
-        normalization=None,
-        return_sequences=True,
-        return_state=False,
-        stateful=False,
-        unroll=None,
-        **kwargs,
-    ):
+        filters: int,
+        kernel_size: int | tuple[int, ...] = 3,
+        strides: int | tuple[int, ...] = 1,
+        normalization: str | None = None,
+        return_sequences: bool = True,
+        return_state: bool = False,
+        stateful: bool = False,
+        unroll: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         cell_arguments = {name: kwargs.pop(name) for name in self.CELL_ARGUMENTS if name in kwargs}
         super().__init__(**kwargs)
         self.cell = SCSCell(
@@ -92,7 +93,7 @@ class SCS2D(keras.Layer):
         self.supports_masking = True
         self.gate: Any = None
 
-    def build(self, sequence_shape, initial_state_shape=None):
+    def build(self, sequence_shape: tuple, initial_state_shape: tuple | None = None) -> None:
         batch, _, *frame = check_sequence(sequence_shape, "SCS2D")
         self.cell.build((batch, *frame))
         if self.normalization:
@@ -115,7 +116,14 @@ class SCS2D(keras.Layer):
             )
         self.built = True
 
-    def call(self, sequence, stream="main", initial_state=None, mask=None, training=None):
+    def call(
+        self,
+        sequence: Tensor,
+        stream: str = "main",
+        initial_state: Tensor | list[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
         check_sequence(sequence.shape, "SCS2D", self.cell.channels)
         gate = initial_state[0] if isinstance(initial_state, (list, tuple)) else initial_state
         if gate is None and self.stateful:
@@ -128,7 +136,15 @@ class SCS2D(keras.Layer):
         outputs = swap_time_and_batch(outputs) if self.return_sequences else outputs[-1]
         return (outputs, gate) if self.return_state else outputs
 
-    def run(self, sequence, stream="main", gate=None, mask=None, training=False, states_at=-1):
+    def run(
+        self,
+        sequence: Tensor,
+        stream: str = "main",
+        gate: Tensor | None = None,
+        mask: Tensor | None = None,
+        training: bool = False,
+        states_at: int = -1,
+    ) -> tuple[Tensor, Tensor]:
         """The layer on a time-major sequence (time, batch, height, width, channels).
 
         Args:
@@ -170,7 +186,7 @@ class SCS2D(keras.Layer):
             outputs = cell.activation(results)  # Eq. 11
         return (outputs if mask is None else hold_last(outputs, mask)), gate
 
-    def spatial_branch(self, sequence, stream, training):
+    def spatial_branch(self, sequence: Tensor, stream: str, training: bool) -> Tensor:
         """relu(s_t), s_t of Eq. 4, for all steps at once."""
 
         def branch(frames):
@@ -181,7 +197,7 @@ class SCS2D(keras.Layer):
 
         return over_frames(branch, sequence)
 
-    def temporal_branch(self, sequence, stream, training):
+    def temporal_branch(self, sequence: Tensor, stream: str, training: bool) -> Tensor:
         """The half of Eq. 5 over the input for all steps at once."""
 
         def branch(frames):
@@ -190,38 +206,38 @@ class SCS2D(keras.Layer):
 
         return over_frames(branch, sequence)
 
-    def initial_gate(self, frame):
+    def initial_gate(self, frame: Tensor) -> Tensor:
         """The gate before the first step, for a frame (batch, height, width, channels)."""
         return self.first_gate(self.gate_shape(ops.shape(frame)))
 
-    def gate_shape(self, frame_shape):
+    def gate_shape(self, frame_shape: tuple) -> tuple:
         batch, *size, _ = frame_shape
         return (batch, *self.cell.output_frame(size), self.cell.filters)
 
-    def first_gate(self, shape):
+    def first_gate(self, shape: tuple) -> Tensor:
         return ops.full(shape, self.cell.initial_gate, dtype=self.compute_dtype)
 
-    def step(self, frame, gate, stream="main"):
+    def step(self, frame: Tensor, gate: Tensor, stream: str = "main") -> tuple[Tensor, Tensor]:
         """One time step at inference: (output, gate) from a frame (batch, height, width, channels)."""
         outputs, gate = self.run(frame[None], stream, gate)
         return outputs[0], gate
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Sets the gate of a stateful layer back to `initial_gate`."""
         if self.gate is not None:
             self.gate.assign(ops.full(self.gate.shape, self.cell.initial_gate, dtype=self.gate.dtype))
 
-    def compute_output_shape(self, sequence_shape, initial_state_shape=None):
+    def compute_output_shape(self, sequence_shape: tuple, initial_state_shape: tuple | None = None) -> tuple:
         batch, time, *frame = check_sequence(sequence_shape, "SCS2D", self.cell.channels)
         state = (batch, *self.cell.output_frame(frame[:-1]), self.cell.filters)
         outputs = (batch, time, *state[1:]) if self.return_sequences else state
         return (outputs, state) if self.return_state else outputs
 
-    def compute_mask(self, sequence, mask=None):
+    def compute_mask(self, sequence: Tensor, mask: Tensor | None = None) -> Any:
         mask = mask if self.return_sequences else None
         return (mask, None) if self.return_state else mask
 
-    def get_config(self):
+    def get_config(self) -> dict:
         cell = self.cell.get_config()
         own = {
             name: getattr(self, name)
@@ -231,7 +247,7 @@ class SCS2D(keras.Layer):
         return {**super().get_config(), **{name: cell[name] for name in taken}, **own}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "SCS2D":
         config = dict(config)
         config["switch"] = keras.saving.deserialize_keras_object(config.get("switch"))
         return cls(**config)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import is_integer, is_number
+from scs_keras.core.arguments import Tensor, is_integer, is_number
 
 CARRIES = ("end", "aligned", "none")
 
@@ -50,7 +50,7 @@ class LTSC:
         ValueError: if an argument is outside these ranges.
     """
 
-    def __init__(self, length, overlap=0.25, overlap_weight=1.0, carry="end"):
+    def __init__(self, length: int, overlap: float = 0.25, overlap_weight: float = 1.0, carry: str = "end") -> None:
         if not is_integer(length) or length < 2:
             raise ValueError(
                 "`length`, the frames of a clip, must be an integer of at least 2. "
@@ -74,11 +74,11 @@ class LTSC:
         self.carry = carry
 
     @property
-    def shared(self):
+    def shared(self) -> int:
         """Number of frames that neighbouring clips share."""
         return min(max(round(self.overlap * self.length), 1), self.length - 1)
 
-    def clips(self, steps):
+    def clips(self, steps: int) -> list[Clip]:
         """The clips of a sequence of `steps` frames, in order.
 
         Raises:
@@ -100,14 +100,14 @@ class LTSC:
             seen = stop
         return clips
 
-    def overlap_loss(self, earlier, later, shared):
+    def overlap_loss(self, earlier: Tensor, later: Tensor, shared: int) -> Tensor:
         """Eq. 23: MSE between two clips' outputs (batch, time, ...) on `shared` frames, the earlier side detached."""
         difference = later[:, :shared] - ops.stop_gradient(earlier[:, -shared:])
         return ops.mean(ops.square(ops.cast(difference, "float32")))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return dict(length=self.length, overlap=self.overlap, overlap_weight=self.overlap_weight, carry=self.carry)
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "LTSC":
         return cls(**config)

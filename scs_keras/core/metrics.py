@@ -6,9 +6,12 @@ shape; they are never broadcast against each other.
 
 import typing
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import backend, ops
+
+from scs_keras.core.arguments import Tensor
 
 __all__ = [
     "threshold_accuracy",
@@ -41,7 +44,7 @@ _register = keras.saving.register_keras_serializable("scs_keras")
 # --- steering: Eq. 24 -------------------------------------------------------------------------------------------------
 
 
-def threshold_accuracy(target, prediction, threshold, epsilon=1e-7):
+def threshold_accuracy(target: Tensor, prediction: Tensor, threshold: float, epsilon: float = 1e-7) -> Tensor:
     """Eq. 24 for each element: min(threshold / (|prediction - target| + epsilon), 1), any shape, in (0, 1].
 
     As printed: a miss is not 0 but falls off with the error. `threshold` (λ) is in the units of the values.
@@ -53,7 +56,7 @@ def threshold_accuracy(target, prediction, threshold, epsilon=1e-7):
 # --- outlines: IoU of polygons ----------------------------------------------------------------------------------------
 
 
-def rasterize_polygons(vertices, size, lengths=None):
+def rasterize_polygons(vertices: Tensor, size: tuple[int, int], lengths: Tensor | None = None) -> Tensor:
     """Pixels whose centre lies inside a polygon, by the even-odd rule.
 
     Args:
@@ -84,7 +87,13 @@ def rasterize_polygons(vertices, size, lengths=None):
     return ops.sum(ops.cast(left_of_edge, "int32"), axis=1) % 2 == 1
 
 
-def polygon_iou(target, prediction, size, target_lengths=None, prediction_lengths=None):
+def polygon_iou(
+    target: Tensor,
+    prediction: Tensor,
+    size: tuple[int, int],
+    target_lengths: Tensor | None = None,
+    prediction_lengths: Tensor | None = None,
+) -> Tensor:
     """Intersection over union of pairs of polygons on a pixel grid.
 
     Args:
@@ -112,7 +121,9 @@ class ContingencyCounts(typing.NamedTuple):
     false_alarms: typing.Any
 
 
-def contingency_counts(target, forecast, threshold=0.5, mask=None, axis=None):
+def contingency_counts(
+    target: Tensor, forecast: Tensor, threshold: float = 0.5, mask: Tensor | None = None, axis: Any = None
+) -> ContingencyCounts:
     """Hits, misses and false alarms of the events `value >= threshold`: all that Eq. 25-28 need.
 
     Args:
@@ -133,22 +144,22 @@ def contingency_counts(target, forecast, threshold=0.5, mask=None, axis=None):
     )
 
 
-def critical_success_index(hits, misses, false_alarms):
+def critical_success_index(hits: Tensor, misses: Tensor, false_alarms: Tensor) -> Tensor:
     """Eq. 25, there written SCI: hits / (hits + misses + false alarms)."""
     return _ratio(hits, _float(hits) + misses + false_alarms)
 
 
-def false_alarm_ratio(hits, misses, false_alarms):
+def false_alarm_ratio(hits: Tensor, misses: Tensor, false_alarms: Tensor) -> Tensor:
     """Eq. 26: false alarms / (hits + false alarms); 0 is best."""
     return _ratio(false_alarms, _float(hits) + false_alarms)
 
 
-def probability_of_detection(hits, misses, false_alarms):
+def probability_of_detection(hits: Tensor, misses: Tensor, false_alarms: Tensor) -> Tensor:
     """Eq. 27: hits / (hits + misses)."""
     return _ratio(hits, _float(hits) + misses)
 
 
-def binary_correlation(hits, misses, false_alarms, epsilon=1e-9):
+def binary_correlation(hits: Tensor, misses: Tensor, false_alarms: Tensor, epsilon: float = 1e-9) -> Tensor:
     """Eq. 28 on the 0/1 images, where its three sums are hits, hits + false alarms and hits + misses.
 
     An event on one side only scores 0, as ε makes it; no event on either side is NaN.
@@ -163,7 +174,7 @@ def binary_correlation(hits, misses, false_alarms, epsilon=1e-9):
 # --- video prediction: per frame --------------------------------------------------------------------------------------
 
 
-def squared_error_per_frame(target, prediction, mask=None):
+def squared_error_per_frame(target: Tensor, prediction: Tensor, mask: Tensor | None = None) -> Tensor:
     """Squared error summed over height, width and channels: (..., height, width, channels) -> (...).
 
     `mask` broadcasts to the target's shape and weighs the pixels. The published MSE of Moving MNIST and alike is the
@@ -173,13 +184,15 @@ def squared_error_per_frame(target, prediction, mask=None):
     return _count(ops.square(prediction - target), mask, axis=(-3, -2, -1))
 
 
-def absolute_error_per_frame(target, prediction, mask=None):
+def absolute_error_per_frame(target: Tensor, prediction: Tensor, mask: Tensor | None = None) -> Tensor:
     """As `squared_error_per_frame`, of the absolute error."""
     target, prediction = _images(target, prediction)
     return _count(ops.abs(prediction - target), mask, axis=(-3, -2, -1))
 
 
-def structural_similarity(target, prediction, data_range=1.0, clip=None):
+def structural_similarity(
+    target: Tensor, prediction: Tensor, data_range: float = 1.0, clip: tuple[float, float] | None = None
+) -> Tensor:
     """SSIM of each frame as scikit-image computes it: (..., height, width, channels) -> (...), at most 1.
 
     Uniform 7x7 window, K1 = 0.01, K2 = 0.03, sample covariance, three border pixels left out, mean over channels.
@@ -215,7 +228,9 @@ def structural_similarity(target, prediction, data_range=1.0, clip=None):
     return ops.reshape(ops.mean(luminance * structure, axis=(1, 2, 3)), leading)
 
 
-def peak_signal_to_noise_ratio(target, prediction, data_range=1.0, clip=None):
+def peak_signal_to_noise_ratio(
+    target: Tensor, prediction: Tensor, data_range: float = 1.0, clip: tuple[float, float] | None = None
+) -> Tensor:
     """PSNR of each frame in dB, 20 log10(data_range / RMSE): (..., height, width, channels) -> (...).
 
     Infinite where a frame is predicted exactly. `clip` as in `structural_similarity`.
@@ -231,11 +246,11 @@ def peak_signal_to_noise_ratio(target, prediction, data_range=1.0, clip=None):
 class _MeanOf(keras.metrics.MeanMetricWrapper):
     """Mean over samples (and frames) of a function above, weighted by sample_weight."""
 
-    def __init__(self, function, name, dtype, **arguments):
+    def __init__(self, function: Callable, name: str, dtype: Any, **arguments) -> None:
         super().__init__(function, name=name, dtype=dtype, **arguments)
         self.arguments = arguments
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"name": self.name, "dtype": self.dtype, **self.arguments}
 
 
@@ -243,7 +258,9 @@ class _MeanOf(keras.metrics.MeanMetricWrapper):
 class ThresholdAccuracy(_MeanOf):
     """Mean of `threshold_accuracy` (Eq. 24)."""
 
-    def __init__(self, threshold, epsilon=1e-7, name="threshold_accuracy", dtype=None):
+    def __init__(
+        self, threshold: float, epsilon: float = 1e-7, name: str = "threshold_accuracy", dtype: Any = None
+    ) -> None:
         if not threshold > 0:
             raise ValueError(
                 f"threshold (λ of Eq. 24) must be above 0, in the units of the target. Received {threshold}."
@@ -255,7 +272,7 @@ class ThresholdAccuracy(_MeanOf):
 class MeanSquaredErrorPerFrame(_MeanOf):
     """Mean over samples and frames of `squared_error_per_frame`; sample_weight is (batch,) or (batch, time)."""
 
-    def __init__(self, name="mse_per_frame", dtype=None):
+    def __init__(self, name: str = "mse_per_frame", dtype: Any = None) -> None:
         super().__init__(squared_error_per_frame, name, dtype)
 
 
@@ -263,7 +280,7 @@ class MeanSquaredErrorPerFrame(_MeanOf):
 class MeanAbsoluteErrorPerFrame(_MeanOf):
     """Mean over samples and frames of `absolute_error_per_frame`; sample_weight is (batch,) or (batch, time)."""
 
-    def __init__(self, name="mae_per_frame", dtype=None):
+    def __init__(self, name: str = "mae_per_frame", dtype: Any = None) -> None:
         super().__init__(absolute_error_per_frame, name, dtype)
 
 
@@ -271,7 +288,9 @@ class MeanAbsoluteErrorPerFrame(_MeanOf):
 class StructuralSimilarity(_MeanOf):
     """Mean over samples and frames of `structural_similarity`; sample_weight is (batch,) or (batch, time)."""
 
-    def __init__(self, data_range=1.0, clip=None, name="ssim", dtype=None):
+    def __init__(
+        self, data_range: float = 1.0, clip: tuple[float, float] | None = None, name: str = "ssim", dtype: Any = None
+    ) -> None:
         super().__init__(structural_similarity, name, dtype, data_range=data_range, clip=clip)
 
 
@@ -279,7 +298,9 @@ class StructuralSimilarity(_MeanOf):
 class PeakSignalToNoiseRatio(_MeanOf):
     """Mean over samples and frames of `peak_signal_to_noise_ratio`; sample_weight is (batch,) or (batch, time)."""
 
-    def __init__(self, data_range=1.0, clip=None, name="psnr", dtype=None):
+    def __init__(
+        self, data_range: float = 1.0, clip: tuple[float, float] | None = None, name: str = "psnr", dtype: Any = None
+    ) -> None:
         super().__init__(peak_signal_to_noise_ratio, name, dtype, data_range=data_range, clip=clip)
 
 
@@ -294,12 +315,12 @@ class _PooledCounts(keras.metrics.Metric):
 
     score: Callable
 
-    def __init__(self, threshold=0.5, name=None, dtype=None):
+    def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.threshold = threshold
         self.counts = [self.add_variable((), "zeros", name=field) for field in ContingencyCounts._fields]
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         if sample_weight is not None:
             missing = len(ops.shape(y_true)) - len(ops.shape(sample_weight))
             sample_weight = ops.reshape(sample_weight, (*ops.shape(sample_weight), *(1,) * missing))
@@ -307,10 +328,10 @@ class _PooledCounts(keras.metrics.Metric):
         for total, count in zip(self.counts, counts):
             total.assign_add(ops.cast(count, total.dtype))
 
-    def result(self):
+    def result(self) -> Tensor:
         return type(self).score(*(ops.convert_to_tensor(total) for total in self.counts))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"name": self.name, "dtype": self.dtype, "threshold": self.threshold}
 
 

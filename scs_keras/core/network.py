@@ -1,11 +1,12 @@
 """SCSNetwork: the deep nested structure T = G_1 o G_2 o ... o G_n (Eq. 3)."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import check_sequence, is_integer
+from scs_keras.core.arguments import Tensor, check_sequence, is_integer
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
@@ -33,7 +34,7 @@ class Stage:
     pool: int | None = None
 
 
-def plain(*filters):
+def plain(*filters: int) -> tuple[Stage, ...]:
     """A plain stack, one layer for each number of filters (Tab. 4)."""
     return tuple(Stage(each) for each in filters)
 
@@ -56,7 +57,7 @@ VARIANTS = {
 _EARLIER_NAMES = {"action_17": "resnet_17", **{f"outline_{count}": f"plain_{count}" for count in (2, 5, 10, 15)}}
 
 
-def as_stages(structure):
+def as_stages(structure: Any) -> tuple[Stage, ...]:
     """A variant's name, a list of filters, or a list of stages (or their dicts), as a tuple of stages.
 
     Raises:
@@ -125,7 +126,9 @@ class SCSNetwork(keras.Layer):
             number of gates than the network layers.
     """
 
-    def __init__(self, structure, name=None, dtype=None, trainable=True, **layer_arguments):
+    def __init__(
+        self, structure: Any, name: str | None = None, dtype: Any = None, trainable: bool = True, **layer_arguments: Any
+    ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.stages = as_stages(structure)
         self.layer_arguments = layer_arguments
@@ -157,7 +160,7 @@ class SCSNetwork(keras.Layer):
                 )  # fmt: skip
             self.blocks.append((block, shortcut, stage.pool if first + size == stage.layers else None))
 
-    def build(self, frames_shape, initial_states_shape=None):
+    def build(self, frames_shape: tuple, initial_states_shape: tuple | None = None) -> None:
         shape = check_sequence(frames_shape, "SCSNetwork")
         for block, shortcut, pool in self.blocks:
             if shortcut is not None:
@@ -172,18 +175,32 @@ class SCSNetwork(keras.Layer):
     def _pooled(frame, pool):
         return tuple(size and (size + 1) // 2 for size in frame) if pool else tuple(frame)
 
-    def call(self, frames, stream="main", initial_states=None, training=None, return_states=False):
+    def call(
+        self,
+        frames: Tensor,
+        stream: str = "main",
+        initial_states: list[Tensor] | None = None,
+        training: bool | None = None,
+        return_states: bool = False,
+    ) -> Any:
         check_sequence(frames.shape, "SCSNetwork", self.channels)
         outputs, states = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
         outputs = swap_time_and_batch(outputs)
         return (outputs, states) if return_states else outputs
 
     @property
-    def channels(self):
+    def channels(self) -> int | None:
         """Number of input channels; None if the network is not built."""
         return self.scs_layers[0].cell.channels
 
-    def run(self, sequence, stream="main", states=None, training=False, states_at=-1):
+    def run(
+        self,
+        sequence: Tensor,
+        stream: str = "main",
+        states: list[Tensor] | None = None,
+        training: bool = False,
+        states_at: int = -1,
+    ) -> tuple[Tensor, list[Tensor]]:
         """The network on a time-major sequence (time, batch, height, width, channels).
 
         Args:
@@ -216,7 +233,7 @@ class SCSNetwork(keras.Layer):
                 u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same"), u)
         return u, gates
 
-    def step(self, frame, states, stream="main"):
+    def step(self, frame: Tensor, states: list[Tensor], stream: str = "main") -> tuple[Tensor, list[Tensor]]:
         """One time step at inference, for streaming.
 
         Args:
@@ -232,7 +249,7 @@ class SCSNetwork(keras.Layer):
         outputs, states = self.run(ops.convert_to_tensor(frame)[None], stream, states)
         return outputs[0], states
 
-    def initial_states(self, batch_size, height, width):
+    def initial_states(self, batch_size: Any, height: Any, width: Any) -> list[Tensor]:
         """List with the gate of every layer before the first frame of the given size."""
         gates = (layer.cell.initial_gate for layer in self.scs_layers)
         return [
@@ -240,7 +257,14 @@ class SCSNetwork(keras.Layer):
             for shape, gate in zip(self._state_shapes(batch_size, height, width), gates)
         ]
 
-    def compute_output_spec(self, frames, stream="main", initial_states=None, training=None, return_states=False):
+    def compute_output_spec(
+        self,
+        frames: Tensor,
+        stream: str = "main",
+        initial_states: list[Tensor] | None = None,
+        training: bool | None = None,
+        return_states: bool = False,
+    ) -> Any:
         if not self.built:
             self.build(frames.shape)
         batch, time, *frame = check_sequence(frames.shape, "SCSNetwork", self.channels)[:-1]
@@ -258,13 +282,13 @@ class SCSNetwork(keras.Layer):
             frame = self._pooled(frame, pool)
         return shapes
 
-    def get_config(self):
+    def get_config(self) -> dict:
         layer = self.scs_layers[0].get_config()
         arguments = {name: layer[name] for name in self.layer_arguments}
         return {**super().get_config(), "structure": [asdict(stage) for stage in self.stages], **arguments}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "SCSNetwork":
         config = dict(config)
         if "switch" in config:
             config["switch"] = keras.saving.deserialize_keras_object(config["switch"])
@@ -274,12 +298,12 @@ class SCSNetwork(keras.Layer):
 class Shortcut(keras.Layer):
     """Residual line of a block: the identity, or where the shape changes a 1x1 convolution, normalisation, ReLU."""
 
-    def __init__(self, filters, strides, normalization, **kwargs):
+    def __init__(self, filters: int, strides: int | tuple[int, ...], normalization: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters, self.strides, self.normalization = filters, strides, normalization
         self.convolution = None
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         """shape: (batch, time, height, width, channels) of the block's input."""
         if shape[-1] != self.filters or self.strides != 1:
             self.convolution = keras.layers.Conv2D(
@@ -293,7 +317,7 @@ class Shortcut(keras.Layer):
                 self.norm.build((None, None, None, self.filters))
         self.built = True
 
-    def call(self, frames, stream, training=False):
+    def call(self, frames: Tensor, stream: str, training: bool = False) -> Any:
         if self.convolution is None:
             return frames
         line = self.convolution(frames)

@@ -1,11 +1,13 @@
 """The operator "Conv" of Eq. 4 and 5: a dense map (rank 0) or a convolution (rank 1, 2 or 3)."""
 
+from typing import Any
+
 from keras import ops
 
 from scs_keras.core.arguments import Tensor, is_count
 
 
-def integer_tuple(value, rank, name):
+def integer_tuple(value: Any, rank: int, name: str) -> tuple[int, ...]:
     """`value` as a tuple of `rank` positive integers.
 
     Raises:
@@ -29,7 +31,7 @@ def apply_operator(inputs: Tensor, kernel: Tensor, strides: int | tuple[int, ...
 
 
 @ops.custom_gradient
-def add_bias(values, bias):
+def add_bias(values: Tensor, bias: Tensor) -> Any:
     """values (..., F) + bias (F,). The gradient of the bias is a product with ones: several times faster than the
     sum over all other axes that a backend would make of it."""
 
@@ -42,7 +44,7 @@ def add_bias(values, bias):
     return values + bias, gradient
 
 
-def output_size(size, kernel_size, strides, padding):
+def output_size(size: Any, kernel_size: int, strides: int, padding: str) -> Any:
     """Output length along one axis; `size` may be None, an integer or a scalar tensor.
 
     Raises:

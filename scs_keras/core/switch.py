@@ -8,12 +8,13 @@ Values never change, only gradients.
 import contextlib
 import math
 import random
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import is_integer, is_number, python_number
+from scs_keras.core.arguments import Tensor, is_integer, is_number, python_number
 from scs_keras.core.controller import Controller
 
 _SCOPE = []  # switches of the models that are training at the moment, innermost last
@@ -25,13 +26,13 @@ class Draw(NamedTuple):
     spatial: object
     temporal: object
 
-    def over_time(self, rank):
+    def over_time(self, rank: int) -> "Draw":
         """The same, to be broadcast over a time-major sequence with `rank` axes."""
         return Draw(*(ops.reshape(scale, (-1,) + (1,) * (rank - 1)) for scale in self))
 
 
 @ops.custom_gradient
-def use_branch(u, scale):
+def use_branch(u: Tensor, scale: Tensor) -> Any:
     """u, with the gradient that flows back through it multiplied by `scale`.
 
     At scale 0 this is stop_gradient(u), at scale 1 it is u; values are never changed. (Written as
@@ -46,7 +47,7 @@ def use_branch(u, scale):
 
 
 @contextlib.contextmanager
-def switch_scope(switch):
+def switch_scope(switch: "Switch | None") -> Iterator[None]:
     """Layers called inside use `switch` while training, unless it is None."""
     _SCOPE.append(switch)
     try:
@@ -55,7 +56,7 @@ def switch_scope(switch):
         _SCOPE.pop()
 
 
-def active_switch(own, training):
+def active_switch(own: "Switch | None", training: bool) -> "Switch | None":
     """The switch a layer must obey: its own, or that of the model that calls it; None if not training.
 
     Raises:
@@ -72,7 +73,7 @@ def active_switch(own, training):
     return own or given
 
 
-def check_switch(switch):
+def check_switch(switch: "Switch | None") -> "Switch | None":
     """Returns `switch`; raises ValueError if it is neither a switch nor None."""
     if switch is not None and not isinstance(switch, Switch):
         raise ValueError(
@@ -82,7 +83,7 @@ def check_switch(switch):
     return switch
 
 
-def check_probability(name, value):
+def check_probability(name: str, value: Any) -> float:
     """`value` as a float; raises ValueError unless `value` is a number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(
@@ -106,7 +107,7 @@ class Switch(keras.Layer):
         ValueError: if `seed` is neither an integer nor None.
     """
 
-    def __init__(self, keep_one=False, unbiased=False, seed=None, **kwargs):
+    def __init__(self, keep_one: bool = False, unbiased: bool = False, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.keep_one = keep_one
         self.unbiased = unbiased
@@ -128,15 +129,15 @@ class Switch(keras.Layer):
             aggregation="none",
         )
 
-    def probabilities(self):
+    def probabilities(self) -> tuple[Tensor, Tensor]:
         """(spatial, temporal): the probabilities that each branch is closed, scalars in [0, 1]."""
         raise NotImplementedError
 
-    def temporal_share(self):
+    def temporal_share(self) -> Tensor:
         """Probability that `keep_one` re-opens the temporal branch rather than the spatial one."""
         return ops.convert_to_tensor(0.5, dtype="float32")
 
-    def draw(self, steps=None):
+    def draw(self, steps: Any = None) -> Draw:
         """Draws anew for one layer: a scalar scale for each branch, or one for each of `steps` time steps."""
         shape = (3,) if steps is None else (3, steps)
         chance = keras.random.uniform(shape, dtype="float32", seed=self.draws)
@@ -156,28 +157,28 @@ class Switch(keras.Layer):
 
         return Draw(scale(closed_s, open_s), scale(closed_t, open_t))
 
-    def advance(self, steps=1.0):
+    def advance(self, steps: Any = 1.0) -> None:
         """Tells the switch that the optimiser made `steps` steps."""
 
-    def update(self, spatial_loss, temporal_loss, main_loss):
+    def update(self, spatial_loss: Tensor, temporal_loss: Tensor, main_loss: Tensor) -> None:
         """Tells the switch the losses of T1 (L_s), T2 (L_t) and T (L_g), scalars."""
 
-    def validate(self):
+    def validate(self) -> None:
         """Raises ValueError if what was measured so far contradicts the arguments."""
 
-    def logs(self):
+    def logs(self) -> dict[str, keras.Variable]:
         """{name: variable} for progress bars and logs."""
         raise NotImplementedError
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         store["draws"] = ops.convert_to_numpy(self.draws.state)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self.draws.state.assign(store["draws"])
         super().load_own_variables({key: store[key] for key in store.keys() if key != "draws"})
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = dict(keep_one=self.keep_one, unbiased=self.unbiased, seed=self.seed)
         return {**super().get_config(), **own}
 
@@ -199,7 +200,14 @@ class STSGD(Switch):
         ValueError: if a probability is outside [0, 1] or `decay_steps` is not positive.
     """
 
-    def __init__(self, p=0.5, spatial=None, temporal=None, decay_steps=None, **kwargs):
+    def __init__(
+        self,
+        p: float = 0.5,
+        spatial: float | None = None,
+        temporal: float | None = None,
+        decay_steps: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         single = spatial is not None or temporal is not None
         p = check_probability("p", p)
@@ -218,18 +226,18 @@ class STSGD(Switch):
         self.p = self._value("p", self.p0)
         self.steps = self._value("steps", 0.0)
 
-    def probabilities(self):
+    def probabilities(self) -> tuple[Tensor, Tensor]:
         return self.p * self.shares[0], self.p * self.shares[1]
 
-    def advance(self, steps=1.0):
+    def advance(self, steps: Any = 1.0) -> None:
         self.steps.assign_add(steps)
         if self.decay_steps is not None:
             self.p.assign(self.p0 * ops.maximum(0.0, 1.0 - self.steps / self.decay_steps))
 
-    def logs(self):
+    def logs(self) -> dict[str, keras.Variable]:
         return {"p": self.p}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), **self.config}
 
 
@@ -260,7 +268,15 @@ class ASTSGD(Switch):
             own call it after a batch.
     """
 
-    def __init__(self, q0=0.5, threshold=None, alpha=1.0, initial_loss=None, controller="formula", **kwargs):
+    def __init__(
+        self,
+        q0: float = 0.5,
+        threshold: float | None = None,
+        alpha: float = 1.0,
+        initial_loss: float | None = None,
+        controller: str = "formula",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if controller not in ("formula", "network"):
             raise ValueError(
@@ -280,9 +296,8 @@ class ASTSGD(Switch):
             raise ValueError(f"`alpha` must be a number. Received: alpha={alpha!r}. For example: alpha=1.0.")
         self.q0 = check_probability("q0", q0)
         arguments = dict(q0=q0, threshold=threshold, alpha=alpha, initial_loss=initial_loss)
-        numbers = {name: python_number(value) for name, value in arguments.items()}
-        self.config: dict[str, Any] = numbers | dict(controller=controller)
-        self.threshold = self.config["threshold"]
+        self.config = {name: python_number(value) for name, value in arguments.items()} | dict(controller=controller)
+        self.threshold: Any = self.config["threshold"]
         self.alpha = self.config["alpha"]
         self.q = self._value("q", 1.0)
         self.initial_loss = self._value("initial_loss", initial_loss or 0.0)  # 0: not measured yet
@@ -290,7 +305,7 @@ class ASTSGD(Switch):
         if initial_loss is not None:
             self.validate()
 
-    def validate(self):
+    def validate(self) -> None:
         initial_loss = float(ops.convert_to_numpy(self.initial_loss.value))
         if initial_loss and self.threshold is not None and initial_loss <= self.threshold:
             raise ValueError(
@@ -300,14 +315,14 @@ class ASTSGD(Switch):
                 f"threshold={initial_loss / math.log(400):.3g}."
             )
 
-    def probabilities(self):
+    def probabilities(self) -> tuple[Tensor, Tensor]:
         q = ops.convert_to_tensor(self.q)
         return 1.0 - q, q
 
-    def temporal_share(self):
+    def temporal_share(self) -> Tensor:
         return ops.cast(self.q < 0.5, "float32")
 
-    def update(self, spatial_loss, temporal_loss, main_loss):
+    def update(self, spatial_loss: Tensor, temporal_loss: Tensor, main_loss: Tensor) -> None:
         L_s, L_t, L_g = (
             ops.cast(ops.stop_gradient(loss), "float32") for loss in (spatial_loss, temporal_loss, main_loss)
         )
@@ -316,7 +331,7 @@ class ASTSGD(Switch):
         q = self.formula(L_s, L_g) if self.network is None else self.network(L_s, L_t, L_g, self.initial_loss)
         self.q.assign(ops.where(ops.isfinite(q), ops.clip(q, 0.0, 1.0), ops.convert_to_tensor(self.q)))
 
-    def formula(self, L_s, L_g):
+    def formula(self, L_s: Tensor, L_g: Tensor) -> Tensor:
         """Eq. 20, not clipped; L_s is floored so that L_g / L_s stays finite."""
         initial = ops.convert_to_tensor(self.initial_loss)
         threshold = initial / math.log(400) if self.threshold is None else self.threshold
@@ -324,8 +339,8 @@ class ASTSGD(Switch):
         ratio = L_g / ops.maximum(L_s, 1e-12)
         return self.q0 + (1.0 - self.q0) * distance * (self.alpha * (ratio - 1.0) + 1.0)
 
-    def logs(self):
+    def logs(self) -> dict[str, keras.Variable]:
         return {"q": self.q}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), **self.config}

@@ -2,17 +2,19 @@
 
 import keras
 
+from scs_keras.core.switch import Switch
+
 
 class ValidateSwitch(keras.callbacks.Callback):
     """Stops `fit` after its first batch if the losses measured on it contradict the switch's arguments."""
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if not self.validated:
             if self.model.switch is not None:
                 self.model.switch.validate()
             self.validated = True
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.validated = False
 
 
@@ -30,12 +32,14 @@ class SwitchCallback(keras.callbacks.Callback):
         ValueError: if a key is not among the logs.
     """
 
-    def __init__(self, switch, spatial_loss=None, temporal_loss=None, main_loss="loss"):
+    def __init__(
+        self, switch: Switch, spatial_loss: str | None = None, temporal_loss: str | None = None, main_loss: str = "loss"
+    ) -> None:
         super().__init__()
         self.switch = switch
         self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
         missing = [key for key in self.keys if key not in logs]
         if missing:

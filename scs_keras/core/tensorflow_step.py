@@ -6,21 +6,15 @@ replica's gradient before they are summed, and its accumulation fails under a st
 
 import functools
 import itertools
-from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
 from scs_keras.core.keras_private import loss_tracker, make_function
 
-if TYPE_CHECKING:
-    from keras import Model as Mixed  # for the checker: it has all that a model has
-else:
-    Mixed = object
 
-
-class TensorFlowStep(Mixed):
-    """Mixed into SCSModel where Keras runs on TensorFlow."""
+class TensorFlowStep(keras.Model):
+    """The base of SCSModel where Keras runs on TensorFlow."""
 
     @property
     def replicas(self):

@@ -76,7 +76,7 @@ def score_model(
 ) -> dict[str, Scores]:
     """`score` of a model's predictors beside the baselines of its task."""
     predictors = source.task.predictors_of(model, **options)
-    baselines = source.task.baselines_of(source.preset, samples, train)
+    baselines = source.task.baselines_of(source.preset, samples, functools.cache(train))  # read once, if at all
     empty = functools.partial(source.task.empty_scores, source.preset)
     return score({**predictors, **baselines}, samples, empty, limit, progress=progress)
 

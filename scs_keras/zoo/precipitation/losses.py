@@ -14,8 +14,8 @@ class ForecastLoss(keras.losses.Loss):
 
     The squared error alone rewards blur, which costs CSI. The second term asks at each threshold r
     whether the forecast exceeds it, softly: sigmoid((y' - r) / width) against y >= r. Events weigh
-    more than non-events: CSI is largest where one forecasts rain from a probability of CSI / (1 + CSI)
-    on, not from 0.5; so 1 / CSI for a CSI that can be had.
+    more than non-events: CSI is largest where rain is forecast from a probability of CSI / (1 + CSI)
+    on, not from 0.5; hence a weight of 1 / CSI, for a CSI within reach.
 
     Args:
         weight: of the second term; 0 is the mean squared error.

@@ -16,7 +16,7 @@ def layer_normalization(x, scale, bias):
 
 
 class GateConvolution(keras.Layer):
-    """A convolution of stride 1 without bias, zero padding; layer normalisation behind it if a frame size is given.
+    """A convolution of stride 1 without bias, zero padding; layer normalisation after it if a frame size is given.
 
     Args:
         channels, filters: channels in and out.

@@ -1,4 +1,4 @@
-"""PhyDNet: physical dynamics and what they leave over, in two recurrent branches (Le Guen and Thome 2020)."""
+"""PhyDNet: physical dynamics and the residual beside them, two recurrent branches (Le Guen and Thome 2020)."""
 
 import math
 
@@ -140,13 +140,13 @@ class Blocks(keras.Layer):
 class PhyDNet(VideoPredictor):
     """PhyDNet as the reference benchmark defines it; 3,091,732 parameters on Moving MNIST.
 
-    An encoder of strides leads to two branches: a PhyCell, whose 49 filters are drawn to be the partial
+    A strided encoder leads to two branches: a PhyCell, whose 49 filters are pulled towards the partial
     derivatives up to order 6 in both directions, and three ConvLSTM layers. Their sum is decoded:
 
         e = E(x);  h_p = PhyCell(Ep(e));  h_c = ConvLSTM(Er(e));  x' = sigmoid(D(Dp(h_p) + Dr(h_c)))
 
     Each step predicts the next frame. The observed frames come first, then the model sees its own
-    predictions; in training with the known future (`training_pair`) it sees, all batch long, the truth
+    predictions; in training with the known future (`training_pair`) the whole batch sees the true frames
     instead with a probability of max(0, 1 - 0.003 epoch): teacher forcing.
 
     Trained as the reference means it: `compile(loss=StepSumError())`; the moment penalty of the filters

@@ -10,14 +10,14 @@ _INK, _FAINT = "#222222", "#777777"
 
 
 def prediction_picture(path, observed, predicted, truth=None, title=None):
-    """Writes a PNG, one column a frame: what was observed and came true, the prediction under it, and the difference.
+    """Writes a PNG, one column a frame: observed and true frames, the prediction below them, and the difference.
 
     Args:
         path: of the file; its folder is made if need be.
         observed: the frames that were seen, (time, height, width, channels) in [0, 1]. One channel is grey, three are
             RGB, of other numbers the first is shown.
         predicted: the frames that follow.
-        truth: what came true, as many; None: not known, and there is no difference.
+        truth: the true future frames, as many as predicted; None: not known, and no difference is drawn.
         title: line above the picture.
 
     Raises:
@@ -57,7 +57,7 @@ def prediction_picture(path, observed, predicted, truth=None, title=None):
 
 
 def prediction_animation(path, observed, predicted, truth=None):
-    """Writes a GIF that loops: observed, predicted and difference side by side; before the prediction, what was seen.
+    """Writes a GIF that loops: observed, predicted and difference side by side; before them the observed frames.
 
     Args and errors as `prediction_picture`; Pillow is needed instead of matplotlib.
     """

@@ -1,4 +1,4 @@
-"""What all models of the family share: shapes, lengths, their checks, and the names of the reference's weights."""
+"""The base of all video models: shapes, lengths, their checks, and the names of the reference's (OpenSTL's) weights."""
 
 import contextlib
 import inspect
@@ -14,7 +14,7 @@ from scs_keras.zoo.output_length import OutputLength
 
 @contextlib.contextmanager
 def default_dtype(policy):
-    """Layers made inside get this dtype policy (None: the global one), so that a model is of one kind throughout."""
+    """Layers made inside get this dtype policy (None: the global one), so that a whole model has one dtype."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(before if policy is None else keras.dtype_policies.get(policy))
     try:
@@ -37,7 +37,7 @@ class VideoPredictor(KnowsPreset, OutputLength, keras.Model):
             (`model.output_length = 20`): the weights do not depend on it.
         output_channels: channels of a predicted frame, the input's by default.
         frame_multiple: height and width must be multiples of this, because of strides or patches.
-        minimum_frames: fewest observed frames.
+        minimum_frames: smallest number of observed frames.
 
     Call arguments:
         frames: (batch, time, height, width, channels), usually in [0, 1].
@@ -111,7 +111,7 @@ class VideoPredictor(KnowsPreset, OutputLength, keras.Model):
 
     @property
     def passes(self):
-        """How often all of the model runs for one prediction."""
+        """Number of forward passes of the whole model for one prediction."""
         return 1
 
     def build(self, input_shape=None):
@@ -136,7 +136,7 @@ class VideoPredictor(KnowsPreset, OutputLength, keras.Model):
 
     @property
     def parameters(self):
-        """Number of parameters as the benchmark counts them: normalisation statistics are none, dead weights are."""
+        """Number of parameters as the benchmark counts them: unused weights count, normalisation statistics do not."""
         dead = [self.reference_weights()[name].variable for name in self.dead_weights]
         return self.live_parameters + _count(dead)
 

@@ -1,4 +1,4 @@
-"""SimVP and TAU: an encoder and a decoder of single frames, and a translator between that sees all frames."""
+"""SimVP and TAU: an encoder and a decoder of single frames, and between them a translator that sees all frames."""
 
 import keras
 from keras import initializers, ops
@@ -49,8 +49,9 @@ class SimVP(VideoPredictor):
 
     Each frame is encoded by N_S convolutions, every second of stride 2; the latent frames, side by side as
     channels, go through the translator, and each is decoded, with the encoder's first features added before the
-    last convolution. So as many frames come out as go in: fewer are cut, for more the prediction is fed back,
-    in training too (as the first channels of the input; others keep their last observed values).
+    last convolution. One pass predicts as many frames as are observed: fewer are cut off, for more the
+    prediction is fed back, in training too (as the first channels of the input; others keep their last observed
+    values).
 
     Args:
         input_shape, output_length, output_channels: see `VideoPredictor`.

@@ -1,4 +1,4 @@
-"""What stands between SimVP's encoder and decoder and sees all frames at once: gSTA, TAU and IncepU.
+"""The translators between SimVP's encoder and decoder, which see all frames at once: gSTA, TAU and IncepU.
 
 Images are (batch, height, width, time * channels), channel index t * channels + c. Layers make their weights in
 `__init__` and say so (`built`): Keras would otherwise trace each once more to find out.
