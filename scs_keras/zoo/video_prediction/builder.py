@@ -85,7 +85,7 @@ def build(
     if "model_type" in variant and "model_type" in hyperparameters:
         _agree("model_type", hyperparameters.pop("model_type"), variant["model_type"], f"the name {name!r}")
     for key in hyperparameters:
-        check_known(f"hyperparameter of {name!r}", key, hyperparameters_of(model_class))
+        check_known("hyperparameter", key, hyperparameters_of(model_class))
     with default_dtype(dtype):
         model = model_class(input_shape, output_length, name=name, **{**variant, **hyperparameters})
         if not model.built:
