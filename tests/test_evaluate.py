@@ -289,7 +289,7 @@ def test_errors():
 
 def test_document_says_what_was_scored(forecaster):
     samples = samples_of([event()], 4, 3)
-    found = document(forecaster, samples, score_model(Model(), forecaster, samples, None, limit=2), limit=2)
+    found = document(forecaster, samples, score_model(Model(), forecaster, samples, lambda: samples, limit=2), limit=2)
     assert found["samples"] == 2 and found["data"] == "radar" and found["preset"] == forecaster.preset.name
 
 

@@ -1,9 +1,47 @@
 """The benchmark's metrics against a plain NumPy version in its own order of axes, (N, T, channels, height, width)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from scs_keras.training.data.video import Video, VideoWindows
-from scs_keras.training.video_scores import METRICS, evaluate_videos, format_lead_table, format_table, persistence
+
+from scs_keras import zoo
+from scs_keras.training.evaluate import score
+from scs_keras.training.scores import text_tables
+from scs_keras.training.video_prediction.samples import VideoSamples
+from scs_keras.training.video_prediction.scores import VideoScores, baselines
+from scs_keras.training.video_prediction.video import Video, VideoWindows
+
+METRICS = tuple(column.name for column in VideoScores.columns)
+
+
+def scored(predictions, data, observed, limit=None, batch_size=8, channels=None):
+    """{prediction: VideoScores}; predictions are functions of the observed frames."""
+    samples = VideoSamples(data.name, data, observed, channels or data.shape[-1])
+    made = {name: lambda x, about, f=predict: f(x) for name, predict in predictions.items()}
+    return score(made, samples, VideoScores, limit, batch_size)
+
+
+def evaluate_videos(*arguments, **options):
+    """({prediction: {metric: value}}, {prediction: {metric: [value for each lead time]}})"""
+    scores = scored(*arguments, **options)
+    by_lead = {name: each.parts()["lead time in frames"].values() for name, each in scores.items()}
+    return {name: each.result() for name, each in scores.items()}, {
+        name: {metric: [values[metric] for values in leads] for metric in METRICS} for name, leads in by_lead.items()
+    }
+
+
+def persistence(steps, channels=None):
+    """The task's baseline as a function of the observed frames."""
+    preset = zoo.get_preset("tau_video_small_radar").with_arguments(output_length=steps)
+
+    def predict(frames):
+        shape = (steps, *frames.shape[2:4], channels or frames.shape[-1])
+        made = baselines(dataclasses.replace(preset, output_shape=shape), None, None)
+        assert list(made) == ["persistence"]
+        return made["persistence"](frames, None)
+
+    return predict
 
 
 def plain_ssim(true, predicted, data_range):
@@ -97,21 +135,27 @@ def test_limit_and_channels():
 
 def test_errors():
     data, _ = videos(2, 4, 8, 8, 1)
-    with pytest.raises(ValueError, match=r"forecast 'long' must have shape \(2, 2, 8, 8, 1\) .* on smooth. Received"):
+    with pytest.raises(
+        ValueError, match=r"prediction 'long' must have shape \(2, 8, 8, 1\) on 0. Received: \(3, 8, 8, 1\)"
+    ):
         evaluate_videos({"long": persistence(3)}, data, 2)
-    with pytest.raises(ValueError, match="forecast 'bad' has NaN or infinite pixels on smooth"):
+    with pytest.raises(ValueError, match="prediction 'bad' has NaN or infinite values on 0"):
         evaluate_videos({"bad": lambda frames: frames * np.nan}, data, 2)
 
 
 def test_tables():
-    data, _ = videos(2, 4, 8, 8, 1)
-    pooled, by_lead = evaluate_videos({"model": persistence(2), "other": persistence(2)}, data, 2)
-    table, lead = format_table({"smooth": pooled}), format_lead_table({"smooth": by_lead})
+    data, frames = videos(2, 4, 8, 8, 1)
+    exact = {each[:2].tobytes(): each[2:] for each in frames}
+    predictions = {"model": persistence(2), "other": lambda x: np.stack([exact[each.tobytes()] for each in x])}
+    scores = scored(predictions, data, 2)
+    table, lead = text_tables("smooth", scores).split("By lead time in frames:")
+    result = {name: each.result() for name, each in scores.items()}
     assert (
-        f"{pooled['model']['mse']:.2f}" in table
-        and f"{pooled['other']['ssim']:.4f}" in table
+        f"{result['model']['mse']:.2f}" in table
+        and f"{result['other']['ssim']:.4f}" in table
         and "SSIM (range 2)" in table
     )
     assert len({len(line) for line in table.split("\n\n")[1].splitlines()}) == 1  # columns are aligned
-    assert "+2" in lead and f"{by_lead['model']['psnr'][1]:.2f}" in lead and lead.count("other") == len(METRICS)
-    assert "-" in format_table({"smooth": {"model": {**pooled["model"], "psnr": None}}}).splitlines()[-1]
+    psnr = scores["model"].parts()["lead time in frames"]["+2"]["psnr"]
+    assert "+2" in lead and f"{psnr:.2f}" in lead and lead.count("other") == len(METRICS)
+    assert table.rstrip().endswith(" -")  # an exact prediction has no finite PSNR
