@@ -56,7 +56,7 @@ class TensorFlowStep(keras.Model):
         batch = tf.shape(tf.nest.flatten(x)[0])[0]
         loss = self.objective.total(losses) * self.replicas
         loss_tracker(self).update_state(loss, sample_weight=batch)
-        self.objective.track(losses)
+        self.objective.track(losses, batch)
         if self.accumulate_steps > 1:
             gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:

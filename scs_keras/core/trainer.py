@@ -4,6 +4,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import keras
+from keras import ops
 
 from scs_keras.core.arguments import Tensor
 from scs_keras.core.cell import SCSCell
@@ -109,7 +110,7 @@ class StreamTrainer(BackendStep):
                 self.objective.tell_switch(losses)
         if training and self.switch is not None:
             self.switch.advance(1 / self.accumulate_steps)
-        self.objective.track(losses)
+        self.objective.track(losses, ops.shape(y)[0])
         return self.objective.total(losses)
 
     @functools.wraps(keras.Model.fit)
