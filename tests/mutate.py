@@ -24,7 +24,7 @@ TESTS = {  # of each file, nearest first
     "core/switch.py": ["test_switch", "test_gradients", "test_model"],
     "core/tensorflow_step.py": ["test_model", "test_long_sequence", "test_distribute_step"],
     "core/long_sequence.py": ["test_long_sequence"],
-    "core/objective.py": ["test_long_sequence", "test_model", "test_gradients", "test_jax"],
+    "core/objective.py": ["test_long_sequence", "test_model", "test_gradients", "test_distribute_step", "test_jax"],
 }
 OPERATORS = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult, ast.Mod: ast.Mult,
