@@ -9,6 +9,8 @@ from scs_keras import zoo
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import ARGUMENT, literal
 from scs_keras.training.task import Task, task
+from scs_keras.zoo.files import check_weights_file
+from scs_keras.zoo.words import words
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +41,11 @@ class Source:
         return task(self.preset.task)
 
     def load(self) -> "keras.Model":
-        """The compiled model with its weights."""
+        """The compiled model with its weights.
+
+        Raises:
+            ValueError: they are not the model's.
+        """
         return zoo.load(self.preset.name, weights=self.weights, **self.arguments)
 
 
@@ -53,7 +59,7 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
 
     Args:
         what: name of a preset, or the output folder of a finished `scs-keras train`.
-        weights: a `.weights.h5` file instead of the preset's; not with a folder, which has its own.
+        weights: a `.weights.h5` file instead of the preset's; not with a training's folder, which has its own.
         settings: "model.KEY=VALUE" strings, arguments of the model in place of the preset's or the training's.
 
     Raises:
@@ -66,14 +72,16 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
     arguments = _arguments(settings)
     if arguments:  # which are asked of the builder, and that needs a backend
         preset.check_arguments(arguments)
-    return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", preset.dataset, arguments)
+    weights = weights or "preset"
+    preset.weights_file(weights)
+    return Source(preset.name, preset.with_arguments(**arguments), weights, preset.dataset, arguments)
 
 
 def _of_run(folder, weights, settings):
     if weights:
         raise ValueError(
-            f"{folder} is a training, which has weights of its own. Leave --weights out, or give the name of its "
-            "preset instead of the folder."
+            f"{folder} is a training, which has weights of its own. Leave {words('`weights`', '--weights')} out, or give "
+            "the name of its preset instead of the folder."
         )
     output = Output(folder)
     recipe = output.recipe()
@@ -82,6 +90,9 @@ def _of_run(folder, weights, settings):
             f"{folder} holds no finished training: {output.weights.name} is missing. Go on with it: "
             f"scs-keras train {folder} --data DIR."
         )
+    check_weights_file(
+        output.weights, str(folder), f"Write it anew from the checkpoint: scs-keras train {folder} --data DIR."
+    )
     changes = _arguments(settings)
     if changes:
         recipe.changed_preset.check_arguments(changes)
@@ -96,8 +107,8 @@ def _arguments(settings):
         key, separator, text = setting.partition("=")
         if not separator or not key.startswith(ARGUMENT):
             raise ValueError(
-                f"--set {setting!r}: only arguments of the model can be set here. "
-                f"For example: --set {ARGUMENT}output_length=20."
+                f"{words('settings', '--set')} {setting!r}: only arguments of the model can be set here. "
+                f"For example: {words('', '--set ')}{ARGUMENT}output_length=20."
             )
         arguments[key.removeprefix(ARGUMENT)] = literal(text)
     return arguments
