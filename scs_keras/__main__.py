@@ -192,7 +192,9 @@ def add_train(parser, subject):
     if subject is not None:
         parser.epilog = _settings(recipe_of(subject))
         return
-    lines = (f"    {name:24} {(inspect.getdoc(recipe) or '').partition(chr(10))[0]}" for name, recipe in recipes().items())
+    lines = (
+        f"    {name:24} {(inspect.getdoc(recipe) or '').partition(chr(10))[0]}" for name, recipe in recipes().items()
+    )
     parser.epilog = "\n".join(["Recipes; scs-keras train RECIPE --help has the settings of one:", *lines])
 
 
@@ -221,7 +223,10 @@ def train(recipe, data, output, set, weights, freeze, strategy, quiet):
     from scs_keras.training.output import Output
     from scs_keras.training.run import recipe_of, train
 
-    set = [*set, *(f"{key}={value}" for key, value in dict(weights=weights, freeze=freeze).items() if value is not None)]
+    set = [
+        *set,
+        *(f"{key}={value}" for key, value in dict(weights=weights, freeze=freeze).items() if value is not None),
+    ]
     made = recipe_of(recipe, (each for each in set if not each.startswith("model.")))  # what is wrong shows at once
     if output is not None:
         Output(output).check()
@@ -255,6 +260,7 @@ def _source(source, weights, set):
         start_backend()
     made = source_of(source, weights, set)
     start_backend()
+    made.check_weights()
     return made
 
 

@@ -50,7 +50,9 @@ def check_known(kind: str, name: object, known: Iterable[str], listed: str = "")
     near = difflib.get_close_matches(str(name).lower(), spelt, n=1)
     guess = f" Did you mean {spelt[near[0]]!r}?" if near else ""
     all_of_them = f"Allowed: {', '.join(known) or 'none'}."
-    raise ValueError(f"There is no {kind} {name!r}.{guess} {listed if len(known) > MOST_NAMES and listed else all_of_them}")
+    raise ValueError(
+        f"There is no {kind} {name!r}.{guess} {listed if len(known) > MOST_NAMES and listed else all_of_them}"
+    )
 
 
 def python_number(value: Any) -> Any:

@@ -32,8 +32,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is None or not np.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}{self._what_is_left()}. Start anew with a "
-                "smaller --set learning_rate and another --output."
+                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}{self._what_is_left()}. Start anew with "
+                "a smaller --set learning_rate and another --output."
             )
         with self.output.writing(self.output.checkpoint) as beside:
             self._write(self.model, beside)

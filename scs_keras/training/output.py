@@ -141,7 +141,9 @@ class Output:
                 f"here. {ANEW} Its model.weights.h5 still loads with zoo.load(PRESET, weights=FILE) or --weights."
             )
         if not isinstance(found.get("recipe"), str) or not isinstance(found.get("settings"), dict):
-            raise ValueError(f"{self.recipe_file} is not what a training wrote (recipe or settings are missing). {ANEW}")
+            raise ValueError(
+                f"{self.recipe_file} is not what a training wrote (recipe or settings are missing). {ANEW}"
+            )
         return found
 
     def loggers(self, append: bool, verbose: int = 1) -> list[Any]:

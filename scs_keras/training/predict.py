@@ -28,5 +28,6 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
     if not Path(file).exists():
         raise FileNotFoundError(f"{file}: there is no such file.")
     check_output_folder(output)
+    source.check_weights()
     check_needs(f"Predicting with {source.name}", source.task.predict_needs)
     print(resolve(source.task.predict)(source.load(), Path(file), Path(output), **options))

@@ -66,8 +66,8 @@ class Recipe:
         preset = zoo.get_preset(self.preset)
         if preset.task != self.task:
             raise ValueError(
-                f"preset={self.preset} is no {self.task} model but for {preset.task}. Allowed: those for {self.task}, for "
-                f"example {type(self).preset}. {presets_are_listed(self.task)}"
+                f"preset={self.preset} is no {self.task} model but for {preset.task}. Allowed: those for {self.task}, "
+                f"for example {type(self).preset}. {presets_are_listed(self.task)}"
             )
         preset.check_arguments(self.arguments)
         task(self.task).dataset(self.dataset_name)
@@ -81,7 +81,8 @@ class Recipe:
 
     def check_weights(self) -> None:
         """Raises ValueError for weights to start from that there are not, before any data is read."""
-        self.changed_preset.weights_file(self.weights or None)
+        if self.weights:
+            self.changed_preset.weights_file(self.weights)
 
     def samples(self, folder: str, split: str) -> "Samples":
         """A part of the data: "train" or "val"."""

@@ -28,6 +28,7 @@ class Source:
         weights: as for `zoo.load`.
         dataset: what it was trained on, or is for.
         arguments: those that were changed.
+        of_run: whether the weights are those of a training's folder.
     """
 
     name: str
@@ -35,10 +36,19 @@ class Source:
     weights: str | Path | None
     dataset: str
     arguments: dict[str, Any]
+    of_run: bool = False
 
     @property
     def task(self) -> Task:
         return task(self.preset.task)
+
+    def check_weights(self) -> None:
+        """Raises ValueError unless there is a whole file of weights; no model is made for it."""
+        if self.of_run:
+            remedy = f"Write it anew from the checkpoint: scs-keras train {self.name} --data DIR."
+            check_weights_file(self.weights, self.name, remedy)
+        else:
+            self.preset.weights_file(self.weights)
 
     def load(self) -> "keras.Model":
         """The compiled model with its weights.
@@ -72,16 +82,14 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
     arguments = _arguments(settings)
     if arguments:  # which are asked of the builder, and that needs a backend
         preset.check_arguments(arguments)
-    weights = weights or "preset"
-    preset.weights_file(weights)
-    return Source(preset.name, preset.with_arguments(**arguments), weights, preset.dataset, arguments)
+    return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", preset.dataset, arguments)
 
 
 def _of_run(folder, weights, settings):
     if weights:
         raise ValueError(
-            f"{folder} is a training, which has weights of its own. Leave {words('`weights`', '--weights')} out, or give "
-            "the name of its preset instead of the folder."
+            f"{folder} is a training, which has weights of its own. Leave {words('`weights`', '--weights')} out, or "
+            "give the name of its preset instead of the folder."
         )
     output = Output(folder)
     recipe = output.recipe()
@@ -90,15 +98,12 @@ def _of_run(folder, weights, settings):
             f"{folder} holds no finished training: {output.weights.name} is missing. Go on with it: "
             f"scs-keras train {folder} --data DIR."
         )
-    check_weights_file(
-        output.weights, str(folder), f"Write it anew from the checkpoint: scs-keras train {folder} --data DIR."
-    )
     changes = _arguments(settings)
     if changes:
         recipe.changed_preset.check_arguments(changes)
     arguments = {**recipe.arguments, **changes}
     preset = recipe.changed_preset.with_arguments(**changes)
-    return Source(str(folder), preset, output.weights, recipe.dataset, arguments)
+    return Source(str(folder), preset, output.weights, recipe.dataset, arguments, of_run=True)
 
 
 def _arguments(settings):

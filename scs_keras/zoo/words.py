@@ -17,19 +17,21 @@ def typed(command: str | None) -> Iterator[None]:
         _command.reset(token)
 
 
-def words(python: str, typed: str, **commands: str) -> str:
+def words(python: str, typed: str | None = None, **commands: str) -> str:
     """The words for what to do.
 
     Args:
         python: where a function was called.
-        typed: where a command was typed.
+        typed: where a command was typed; None: the same.
         **commands: where one of that name was.
     """
     command = _command.get()
-    return python if command is None else commands.get(command, typed)
+    if command is None:
+        return python
+    return commands.get(command, python if typed is None else typed)
 
 
 def presets_are_listed(task: str | None = None) -> str:
     """Sentence that says where the names of all presets, or those of a task, are."""
     python, typed = (f"{task!r}", f" --task {task}") if task else ("", "")
-    return words(f"zoo.list_presets({python}) lists them.", f"They are listed by: scs-keras presets{typed}")
+    return words(f"zoo.list_presets({python}) lists them.", f"All are listed by: scs-keras presets{typed}.")
