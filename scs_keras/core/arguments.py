@@ -30,21 +30,29 @@ def check_counts(**values):
             raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
 
 
-def check_known(kind: str, name: object, known: Iterable[str]) -> None:
-    """Raises ValueError unless `name` is one of `known`; the message gives the nearest and all of them.
+MOST_NAMES = 20  # that a message lists
+
+
+def check_known(kind: str, name: object, known: Iterable[str], listed: str = "") -> None:
+    """Raises ValueError unless `name` is one of `known`; the message gives the nearest, if one is near, and all of
+    them, if they are not too many.
 
     Args:
         kind: what is named, for example "preset".
         name: what was received.
         known: all names there are; upper and lower case are the same for "nearest".
+        listed: sentence that says where they are, in place of more names than `MOST_NAMES`.
     """
     known = list(known)
     if name in known:
         return
     spelt = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(str(name).lower(), spelt, n=1)
     guess = f" Did you mean {spelt[near[0]]!r}?" if near else ""
-    raise ValueError(f"There is no {kind} {name!r}.{guess} Allowed: {', '.join(known) or 'none'}.")
+    all_of_them = f"Allowed: {', '.join(known) or 'none'}."
+    raise ValueError(
+        f"There is no {kind} {name!r}.{guess} {listed if len(known) > MOST_NAMES and listed else all_of_them}"
+    )
 
 
 def python_number(value: Any) -> Any:

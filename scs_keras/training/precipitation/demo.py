@@ -10,6 +10,7 @@ from scs_keras.training.evaluate import score
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores, baselines
 from scs_keras.training.scores import text_tables
+from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.precipitation.pictures import forecast_animation, forecast_picture
 from scs_keras.zoo.precipitation.sample import SAMPLE
 
@@ -19,6 +20,7 @@ SHOWN = "scs_precipitation_advection_small_radar"
 def demo(output: str | Path = ".") -> None:
     """Writes forecast.png and forecast.gif to the folder `output` and prints the scores on the shipped event."""
     output = Path(output)
+    check_output_folder(output, ["forecast.png", "forecast.gif"])
     event, preset = read_event(SAMPLE), zoo.get_preset(SHOWN)
     print(f"{event.name}: rain radar of south-eastern France, 28 August 2016 (Meteo-France, Open Licence 2.0).")
     models = {p.name: zoo.load(p.name) for p in zoo.list_presets("precipitation") if p.has_weights}
