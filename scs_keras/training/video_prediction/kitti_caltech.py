@@ -23,6 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from scs_keras.training.data.folders import in_order
 from scs_keras.training.video_prediction.seq_files import seq_video
 from scs_keras.training.video_prediction.video import (
     Video,
@@ -116,7 +117,7 @@ def _from_arrays(folder, split, shape, stride, caltech_bgr):
 
 
 def _from_seq(folder, shape, stride, caltech_bgr):
-    paths = sorted(folder.glob("*/*.seq"))
+    paths = in_order(folder.glob("*/*.seq"))
     if not paths:
         raise FileNotFoundError(f"{folder}: no .seq files in its folders. Expected {_EXPECTED}.")
     videos = [seq_video(path, shape[1:3], shape[3], KEPT_EVERY) for path in paths]

@@ -40,11 +40,13 @@ class Video:
         length: number of frames.
         read: from (start, stop) to those frames, (stop - start, height, width, channels): uint8, or floating point in
             [0, 1]. Files may be read only now, so it raises ValueError for a broken one.
+        change: how frames differ from those of the file, in words: what was cut out, made smaller, made grey; "".
     """
 
     name: str
     length: int
     read: Callable[[int, int], np.ndarray]
+    change: str = ""
 
     @classmethod
     def of(cls, name: str, frames: np.ndarray) -> "Video":
