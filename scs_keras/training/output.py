@@ -4,7 +4,7 @@ import contextlib
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,18 @@ class Output:
             with tempfile.TemporaryDirectory() as folder:
                 yield Path(folder) / path.name
 
-    def remember(self, recipe: Recipe) -> None:
+    def remember(self, recipe: Recipe, files: Sequence[str] = ()) -> None:
         """Writes recipe.json, or checks that the folder belongs to the same recipe.
+
+        Args:
+            recipe: with everything filled in.
+            files: names of those that are trained on.
 
         Raises:
             ValueError: it belongs to another one, or to version 0.1.0.
         """
-        text = json.dumps({"format": FORMAT, "recipe": name_of(recipe), "settings": asdict(recipe)}, indent=1)
+        content = dict(format=FORMAT, recipe=name_of(recipe), settings=asdict(recipe), files=list(files))
+        text = json.dumps(content, indent=1)
         if not self.recipe_file.exists():
             with self.writing(self.recipe_file) as beside:
                 beside.write_text(text)
@@ -99,6 +104,10 @@ class Output:
             key: tuple(value) if isinstance(value, list) else value for key, value in settings["arguments"].items()
         }
         return known[found["recipe"]](**settings)
+
+    def files(self) -> list[str]:
+        """Names of the files that were trained on; [] where that is not known."""
+        return self._read().get("files", [])
 
     def settings(self) -> dict[str, Any]:
         """The recipe's values as plain data."""

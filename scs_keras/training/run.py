@@ -15,7 +15,7 @@ from scs_keras.core.arguments import check_known
 from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import Recipe, TrainingData, with_settings
-from scs_keras.training.samples import Samples, training_dataset
+from scs_keras.training.samples import Samples, files_of, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import without_optimizer
@@ -93,7 +93,7 @@ def train(
     folder = Output(what if output is None else output, is_chief())
     training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
     callbacks = recipe.callbacks(samples)
-    folder.remember(recipe)
+    folder.remember(recipe, files_of(samples.train))
     return _fit(recipe, samples, folder, callbacks, strategy, verbose)
 
 

@@ -86,7 +86,7 @@ def _from_hickle(folder, split, shape, stride):
     windows.sort()
     if not (folder / "X_val.hkl").is_file():
         windows = _part(windows, split)
-    return VideoWindows("kitti_caltech", videos, windows, shape)
+    return VideoWindows("kitti_caltech", videos, windows, shape, [f"X_{part}.hkl"])
 
 
 def _from_arrays(folder, split, shape, stride, caltech_bgr):
@@ -113,7 +113,7 @@ def _from_arrays(folder, split, shape, stride, caltech_bgr):
     windows = [(0, int(first)) for first in firsts]
     if split != "test":
         windows = _part(windows, split)
-    return VideoWindows("kitti_caltech", [Video.of(folder.name, frames)], windows, shape)
+    return VideoWindows("kitti_caltech", [Video.of(folder.name, frames)], windows, shape, [f"{part}_data.npy"])
 
 
 def _from_seq(folder, shape, stride, caltech_bgr):
