@@ -4,17 +4,20 @@ import gzip
 import io
 import json
 import struct
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from scs_keras.training.data.folders import in_order
+from scs_keras.training.data.radar import read_events
 from scs_keras.training.samples import shuffled, training_dataset
 from scs_keras.training.task import task
 from scs_keras.training.video_prediction import moving_mnist
 from scs_keras.training.video_prediction.images import read_image
 from scs_keras.training.video_prediction.kitti_caltech import read_hickle
-from scs_keras.training.video_prediction.video import VideoWindows
+from scs_keras.training.video_prediction.video import VideoWindows, scaled
 from scs_keras.training.video_prediction.video_datasets import read_videos
 from scs_keras.training.video_prediction.video_folder import read_video
 
@@ -659,6 +662,210 @@ def test_video_files(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no video" * 40)
     with pytest.raises(ValueError, match="a.mp4: cannot be read as a video"):
         read_videos("folder", tmp_path, "train", (5, 12, 12, 3))
+
+
+def greys(video):
+    """The grey value of each frame, 0 to 255."""
+    frames = scaled(video.read(0, video.length))
+    return np.round(frames.mean(axis=(1, 2, 3)) * 255, 3).tolist()
+
+
+def test_numbers_in_names_count_as_numbers_everywhere(tmp_path):
+    counted = list(range(12))
+    save_images(tmp_path / "clip", counted, name="img{}.png")
+    assert greys(read_video(tmp_path / "clip", (8, 8, 1))) == counted
+    for number in counted:
+        np.save(tmp_path / f"v{number}.npy", np.full((4, 8, 8), number, "uint8"))
+    (tmp_path / "clip").rename(tmp_path / "w")
+    parts = [read_videos("folder", tmp_path, part, (4, 8, 8, 1)) for part in ("train", "val", "test")]
+    names = [video.name for part in parts for video in part.videos]
+    assert names == [*(f"v{number}.npy" for number in counted), "w"]
+    save_images(tmp_path / "kth" / "boxing" / "person1_d1", range(1, 12), name="image_{}.jpg")
+    kth = read_videos("kth", tmp_path / "kth", "train", (11, 8, 8, 1))
+    assert len(kth) == 1 and greys(kth.videos[0]) == list(range(11))
+    (tmp_path / "kth" / "boxing" / "person1_d1" / "image_12.png").write_bytes(b"")
+    with pytest.warns(UserWarning, match="person1_d1: not read and left out: image_12.png. Read is image_NUMBER.jpg"):
+        read_videos("kth", tmp_path / "kth", "train", (11, 8, 8, 1))
+    for number in (10, 9):
+        save_seq(tmp_path / "city" / "caltech" / "set06" / f"V{number}.seq", 9)
+    seq = read_videos("kitti_caltech", tmp_path / "city", "test", (3, 8, 10, 3))
+    assert [video.name for video in seq.videos] == ["set06/V9.seq", "set06/V10.seq"]
+    (tmp_path / "radar").mkdir()
+    for number in (10, 9):
+        save_event(tmp_path / "radar", f"event{number}", np.ones((24, 32), bool))
+    assert [event.name for event in read_events(tmp_path / "radar")] == ["event9", "event10"]
+    names = ["a1b10", "a1b9", "a", "a.png", "1", "01", "b.2", "b.10"]
+    assert [path.name for path in in_order(map(Path, names))] == [
+        "01",
+        "1",
+        "a",
+        "a.png",
+        "a1b9",
+        "a1b10",
+        "b.2",
+        "b.10",
+    ]
+
+
+def test_deep_images_keep_their_values_or_are_refused(tmp_path):
+    values = np.array([[0, 1000], [40000, 65535]], "uint16").repeat(4, 0).repeat(4, 1)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    Image.fromarray(values).save(tmp_path / "b.tif")
+    Image.fromarray((values / 65535).astype("float32")).save(tmp_path / "c.tiff")
+    for name in ("a.png", "b.tif", "c.tiff"):
+        for channels in (1, 3):
+            read = read_image(tmp_path / name, (8, 8), channels)
+            assert read.dtype == "float32" and read.shape == (8, 8, channels)
+            np.testing.assert_allclose(read, (values / 65535)[..., None].repeat(channels, -1), atol=1e-6)
+        for keep in (True, False):
+            halved = read_image(tmp_path / name, (4, 4), 1, keep_aspect=keep)
+            np.testing.assert_allclose(halved[0, 0, 0] + halved[3, 3, 0], 1, atol=0.02)
+    Image.fromarray(np.full((8, 8), 51, "uint8")).save(tmp_path / "d.png")  # 8 bits beside 16 and floating point
+    (tmp_path / "clip").mkdir()
+    for name in ("a.png", "d.png"):
+        (tmp_path / name).rename(tmp_path / "clip" / name)
+    frames = scaled(read_video(tmp_path / "clip", (8, 8, 1)).read(0, 2))
+    np.testing.assert_allclose(frames[1], 0.2, atol=1e-6)
+    np.testing.assert_allclose(frames[0, ..., 0], values / 65535, atol=1e-6)
+
+
+def deep_colours(path):
+    """A PNG of 16 bits a colour, which Pillow reads but does not write."""
+    import zlib
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = zlib.compress((b"\0" + bytes(6 * 8)) * 8)
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    "save, message",
+    [
+        (deep_colours, "a.tif: colours or transparency of 16 bits are not read"),
+        (lambda path: Image.fromarray(np.full((8, 8), 70000, "int32")).save(path), "a.tif: .*no known range. Save it"),
+        (lambda path: Image.fromarray(np.full((8, 8), 2.5, "float32")).save(path), r"a.tif: .*in \[0, 1\]. Received: .*2.5"),
+        (lambda path: Image.fromarray(np.full((8, 8), np.nan, "float32")).save(path), "a.tif: .*Received: nan"),
+    ],
+)  # fmt: skip
+def test_values_that_would_be_lost_are_refused(tmp_path, save, message):
+    save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=message):
+        read_image(tmp_path / "a.tif", (8, 8), 1)
+
+
+def test_the_orientation_of_a_camera_is_applied(tmp_path):
+    picture, exif = np.zeros((8, 16), "uint8"), Image.Exif()
+    picture[:, :4] = 255
+    exif[0x0112] = 6  # to be shown after a quarter turn clockwise: what is left comes up
+    for name in ("a.jpg", "a.png", "a.webp"):
+        Image.fromarray(picture).save(tmp_path / name, exif=exif, **({"quality": 100} if name != "a.png" else {}))
+        read = read_image(tmp_path / name, (16, 8), 1)[..., 0]
+        assert read[:3].min() > 240 and read[5:].max() < 15
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "a.jpg").rename(tmp_path / "clip" / "a.jpg")
+    assert read_video(tmp_path / "clip", (16, 8, 1)).change == ""
+    assert "the middle 8x8 of 8x16" in read_video(tmp_path / "clip", (8, 8, 1)).change
+
+
+def test_palettes_are_colours_and_what_is_transparent_is_black(tmp_path):
+    colours = Image.new("P", (8, 8), 1)
+    colours.putpalette([0, 0, 0, 200, 100, 0])
+    colours.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", (8, 8), 3)[0, 0].tolist() == [200, 100, 0]
+    colours.save(tmp_path / "b.png", transparency=1)
+    Image.new("RGBA", (8, 8), (200, 100, 0, 0)).save(tmp_path / "c.png")
+    Image.new("LA", (8, 8), (200, 0)).save(tmp_path / "d.png")
+    for name in ("b.png", "c.png", "d.png"):
+        assert not read_image(tmp_path / name, (8, 8), 1).any() and not read_image(tmp_path / name, (8, 8), 3).any()
+    Image.new("RGBA", (8, 8), (200, 100, 0, 255)).save(tmp_path / "e.png")
+    assert read_image(tmp_path / "e.png", (8, 8), 3)[0, 0].tolist() == [200, 100, 0]
+
+
+def save_animation(path, count=6):
+    pictures = [Image.fromarray(np.full((8, 8), 40 * index, "uint8")) for index in range(count)]
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], **({"lossless": True} if path.suffix == ".webp" else {})
+    )
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".tif", ".png"])
+def test_animations_are_videos(tmp_path, ending):
+    save_animation(tmp_path / f"a{ending}")
+    videos = read_videos("folder", tmp_path, "train", (4, 8, 8, 3))
+    assert len(videos) == 3 and greys(videos.videos[0]) == [0, 40, 80, 120, 160, 200]
+    save_images(tmp_path / "clip", range(3))
+    save_animation(tmp_path / "clip" / f"a{ending}")
+    with pytest.raises(
+        ValueError, match=f"a{ending}: holds several images, in a folder whose files are one frame each"
+    ):
+        read_video(tmp_path / "clip", (8, 8, 1))
+    Image.fromarray(noise(8, 8)).save(tmp_path / f"b{ending}")
+    with pytest.raises(ValueError, match=f"b{ending}: is one image and no video"):
+        read_video(tmp_path / f"b{ending}", (8, 8, 1))
+
+
+def test_what_is_not_read_is_named(tmp_path):
+    np.save(tmp_path / "a.npy", noise(9, 8, 8))
+    for name in ("README.md", ".hidden", "split.json", "clip.rm", "still.png", "notes.txt"):
+        (tmp_path / name).write_text('{"train": ["a"]}')
+    Image.fromarray(noise(8, 8)).save(tmp_path / "still.png")
+    save_images(tmp_path / "deep" / "deeper", range(3))
+    with pytest.warns(
+        UserWarning, match="not read and left out: clip.rm, deep/, notes.txt, still.png. Read is each .npy"
+    ):
+        assert len(read_videos("folder", tmp_path, "train", (4, 8, 8, 1))) == 6
+    for name in ("a.mp4", "poses.txt"):  # notes beside the frames are no frames
+        (tmp_path / "deep" / "deeper" / name).write_bytes(b"")
+    with pytest.warns(UserWarning, match="deeper: not read and left out: a.mp4. Read is images"):
+        assert read_video(tmp_path / "deep" / "deeper", (8, 8, 1)).length == 3
+    (tmp_path / "a.npy").unlink()
+    with pytest.raises(
+        FileNotFoundError, match="holds no videos.* It holds: clip.rm, deep/, notes.txt, still.png; images of"
+    ):
+        read_videos("folder", tmp_path, "train", (4, 8, 8, 1))
+    events = tmp_path / "radar"
+    events.mkdir()
+    save_event(events, "a", np.ones((24, 32), bool))
+    (events / "b.nc").write_text("")
+    (events / "full").mkdir()
+    with pytest.warns(UserWarning, match="not read and left out: b.nc, full/. Read is .npz files"):
+        read_events(events)
+
+
+def save_clip(path, count=7, **metadata):
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as container:
+        container.metadata.update(metadata)
+        stream = container.add_stream("flv1" if path.suffix == ".flv" else "mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for index in range(count):
+            picture = np.full((24, 32, 3), 30 * index, "uint8")
+            picture[:, :8] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_kinds_of_video_files_tags_and_turned_telephones(tmp_path):
+    save_clip(tmp_path / "a.flv")
+    save_clip(tmp_path / "b.mp4", title="Zuerich")
+    tagged = (tmp_path / "b.mp4").read_bytes()
+    assert tagged.count(b"Zuerich") == 1
+    (tmp_path / "b.mp4").write_bytes(tagged.replace(b"Zuerich", b"Z\xfcerich"))
+    turned, place = bytearray(tagged), tagged.index(b"tkhd") + 44
+    turned[place : place + 36] = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 2**30)  # clockwise: left comes up
+    (tmp_path / "c.mp4").write_bytes(turned)
+    videos = [read_video(tmp_path / name, (24, 32, 1)) for name in ("a.flv", "b.mp4")]
+    assert [video.length for video in videos] == [7, 7] and {video.change for video in videos} == {
+        "colours were made grey"
+    }
+    upright = read_video(tmp_path / "c.mp4", (32, 24, 3))
+    assert upright.change == "" and upright.read(0, 1)[0, 2:6].min() > 240 and upright.read(0, 1)[0, 11:].max() < 15
+    (tmp_path / "b.mp4").write_bytes(tagged[:300])
+    with pytest.raises(ValueError, match="b.mp4: cannot be read as a video"):
+        read_video(tmp_path / "b.mp4", (24, 32, 1))
 
 
 def test_missing_packages_are_named_with_the_line_to_type(tmp_path, monkeypatch):

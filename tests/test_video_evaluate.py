@@ -12,8 +12,10 @@ from scs_keras import __main__ as cli
 from scs_keras import zoo
 from scs_keras.training import publish, run
 from scs_keras.training.card import model_card
+from scs_keras.training.data.radar import read_event
 from scs_keras.training.video_prediction.scores import VideoScores
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
+from scs_keras.zoo.video_prediction.presets import RAIN
 
 METRICS = [column.name for column in VideoScores.columns]
 WEIGHTS = "model.weights.h5"
@@ -124,6 +126,115 @@ def test_predict_errors(trained, tmp_path):
         with pytest.raises(SystemExit, match=message):
             predict(trained[1], tmp_path / file, tmp_path / "out", *options)
     assert not (tmp_path / "out").exists()
+
+
+def test_predict_says_what_it_cut_and_scores_beside_persistence(trained, tmp_path, capsys):
+    folder = tmp_path / "street"
+    folder.mkdir()
+    for index in range(6):
+        Image.fromarray(np.full((16, 40, 3), (40 * index, 0, 0), "uint8")).save(folder / f"{index}.png")
+    made = predict(trained[1], folder, tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "street: the middle 16x16 of 40x16 pixels (width x height) was taken; colours were made grey.\n" in printed
+    assert "Warning" not in printed and "advection" not in printed  # the model is for anybody's videos
+    rows = {
+        line.split()[0]: line for line in reversed(printed.splitlines()) if line.startswith(("model ", "persistence "))
+    }
+    for name, frames in (("model", made["predicted"]), ("persistence", made["observed"][[-1] * 3])):
+        assert f"{((made['truth'] - frames) ** 2).sum((1, 2, 3)).mean():.2f}" in rows[name]
+    predict(trained[1], folder, tmp_path / "out", "--beyond")
+    assert "MSE" not in capsys.readouterr().out  # no truth, no scores
+
+
+def test_predict_warns_where_frames_are_nothing_like_the_models_data(tmp_path, monkeypatch, capsys):
+    add_preset(monkeypatch, tmp_path / "zoo", "tiny", dataset="moving_mnist")
+    weights = tmp_path / "tiny.weights.h5"
+    zoo.load("tiny", weights=None).save_weights(weights)
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    digits = np.zeros((6, 16, 16), "uint8")
+    digits[:, 3:9, 3:9] = 255
+    np.save(tmp_path / "digits.npy", digits)
+    np.save(videos / "grey.npy", np.maximum(digits, 90))
+    predict(weights, tmp_path / "digits.npy", tmp_path / "out")
+    assert "Warning" not in capsys.readouterr().out
+    predict(weights, videos / "grey.npy", tmp_path / "out")
+    warned = "is for moving_mnist, whose frames are at least 75% black; those of grey.npy are 0% black"
+    assert warned in capsys.readouterr().out
+    settings = ["preset=tiny", "dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=1", "validate=0"]
+    run.train("video_prediction", videos, tmp_path / "run", settings, verbose=0)
+    capsys.readouterr()
+    cli.main(["predict", str(tmp_path / "run"), "--input", str(videos / "grey.npy"), "--output", str(tmp_path / "o")])
+    assert "Warning" not in capsys.readouterr().out  # trained on such videos
+
+
+# --- radar ------------------------------------------------------------------------------------------------------------
+
+
+def save_storm(folder, length=8, minutes=5):
+    """Rain in mm/h that moves to the right in the lower right of 32x48 pixels, in one of five squares of 16 with data."""
+    t, y, x = np.mgrid[:length, :32, :48]
+    rain = (20 * np.exp(-((x - 34 - t) ** 2 + (y - 24) ** 2) / 20)).astype("float32")
+    valid = np.ones((32, 48), bool)
+    valid[0, 0] = False
+    folder.mkdir(exist_ok=True)
+    times = 60 * minutes * np.arange(length)
+    np.savez(folder / "storm.npz", rain=rain, valid=valid, times=times, step_minutes=minutes)
+    return rain
+
+
+@pytest.fixture
+def radar_weights(tmp_path, monkeypatch):
+    add_preset(monkeypatch, tmp_path / "zoo", "tiny", dataset="radar", units=RAIN)
+    zoo.load("tiny", weights=None).save_weights(tmp_path / "tiny.weights.h5")
+    return tmp_path / "tiny.weights.h5"
+
+
+def test_a_radar_model_reads_radar_events(radar_weights, tmp_path, capsys):
+    rain = save_storm(tmp_path / "radar")
+    made = predict(radar_weights, tmp_path / "radar" / "storm.npz", tmp_path / "out")
+    printed = capsys.readouterr().out
+    taken = "storm.npz: rows 16 to 31, columns 32 to 47 of 32x48 pixels were taken: of the 5 squares of 16x16"
+    assert taken in printed and "advection" in printed and "persistence" in printed
+    model = zoo.load("tiny", weights=str(radar_weights))
+    preset, square = model.preset, rain[2:, 16:, 32:, None]  # of the last 6 images 3 are observed, 3 are the truth
+    scaled = preset.preprocess(square)  # what a pixel means is the same everywhere
+    np.testing.assert_allclose(made["observed"], scaled[:3], atol=1e-6)
+    np.testing.assert_allclose(made["truth"], scaled[3:], atol=1e-6)
+    np.testing.assert_allclose(made["rain"], preset.predict(model, square[None, :3])[0, ..., 0], rtol=1e-3, atol=1e-4)
+    event = read_event(tmp_path / "out" / "forecast.npz")  # laid out as an event
+    assert event.times.tolist() == [1500, 1800, 2100] and event.rain_mm_h.shape == (3, 16, 16)
+    np.save(tmp_path / "scaled.npy", scaled)
+    same = predict(radar_weights, tmp_path / "scaled.npy", tmp_path / "out")
+    np.testing.assert_allclose(same["predicted"], made["predicted"], atol=1e-6)
+
+
+def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path):
+    np.save(tmp_path / "grey.npy", (255 * moving_blobs(9)).astype("uint8"))
+    save_images(tmp_path / "clip", range(9))
+    rain = save_storm(tmp_path / "radar")
+    np.savez(tmp_path / "bare.npz", rain=rain, valid=np.ones((32, 48), bool))
+    no_data = np.zeros((32, 48), bool)
+    np.savez(tmp_path / "holes.npz", rain=rain, valid=no_data, times=300 * np.arange(8), step_minutes=5)
+    for name, message in (
+        ("grey.npy", "tiny sees radar, .* Received: uint8 pixels, which say no reflectivity"),
+        ("clip", "tiny sees radar, .*: a radar event .*with rain in mm/h"),
+        ("bare.npz", "times, step_minutes not found"),
+        ("holes.npz", "no square of 16x16 pixels.*has data everywhere. Received: 32x48 pixels, 0% of them with data"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            predict(radar_weights, tmp_path / name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_on_radar_shows_advection(radar_weights, tmp_path, capsys):
+    save_storm(tmp_path / "radar")
+    (tmp_path / "radar" / "split.json").write_text('{"train": [], "val": ["storm.npz"]}')
+    command = ["evaluate", "tiny", "--weights", str(radar_weights), "--data", str(tmp_path / "radar")]
+    cli.main([*command, "--json", str(tmp_path / "s.json")])
+    scores = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert list(scores) == ["model", "persistence", "advection"] and "advection" in capsys.readouterr().out
+    assert scores["advection"]["mse"] < 0.5 * scores["persistence"]["mse"]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -278,7 +389,9 @@ def test_publish_and_card(tmp_path, monkeypatch):
     np.testing.assert_allclose(np.asarray(model(frames)), trained(frames), atol=1e-5)
     scores = preset.record["metrics"]["folder test (2 samples)"]
     assert scores.keys() == {"model", "persistence"}
+    assert preset.record["files"] == {"trained": ["0.npy", "1.npy", "2.npy"], "scored": ["4.npy"]}
     card = preset.card_path.read_text()
+    assert "- Files: trained on `0.npy`, `1.npy`, `2.npy`; scored on `4.npy`.\n" in card
     assert card == model_card(preset)
     assert "| MSE | MAE | SSIM | SSIM (range 2) | PSNR |" in card
     assert f"{scores['persistence']['mse']:.2f}" in card

@@ -7,7 +7,7 @@ from keras import ops
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.video_prediction.builder import compiled
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.presets import PRESETS
+from scs_keras.zoo.video_prediction.presets import PIXELS, PRESETS
 from tests import presets
 
 
@@ -56,7 +56,17 @@ def eager(**arguments):
     return model
 
 
-def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16, 16, 1), future=3, **arguments):
+def add_preset(
+    monkeypatch,
+    folder,
+    name,
+    model="extrapolation",
+    observed=(3, 16, 16, 1),
+    future=3,
+    dataset="folder",
+    units=PIXELS,
+    **arguments,
+):
     """A preset of the zoo for the time of a test."""
     any_of_the_task = PRESETS[0]
     preset = Preset(
@@ -69,10 +79,10 @@ def add_preset(monkeypatch, folder, name, model="extrapolation", observed=(3, 16
         input_shape=observed,
         output_shape=(future, *observed[1:]),
         values=any_of_the_task.values,
-        preprocess=any_of_the_task.preprocess,
-        postprocess=any_of_the_task.postprocess,
+        preprocess=units[0],
+        postprocess=units[1],
         recipe="video_prediction",
-        dataset="folder",
+        dataset=dataset,
         example=any_of_the_task.example,
         folder=folder,
     )

@@ -4,6 +4,8 @@ from scs_keras.training.scores import markdown_table
 from scs_keras.training.task import task
 from scs_keras.zoo.preset import Preset
 
+_FILES = 20  # of one part that a card names
+
 
 def model_card(preset: Preset) -> str:
     """The card of a preset with weights, in Markdown."""
@@ -23,6 +25,7 @@ def model_card(preset: Preset) -> str:
         f"- Trained {record['date']} with scs-keras {record['version']} on {record['hardware']}, "
         f"{record['minutes']} minutes:",
         f"  `scs-keras train {record['recipe']} --data DIR --output DIR {settings}`",
+        *_files(record),
         f"- Data: {preset.data_licence}. Weights: {preset.weights_licence}.",
         "",
         f"Scores on data kept out of training and of every choice (`{record['evaluated']}`), the best in bold:",
@@ -33,3 +36,16 @@ def model_card(preset: Preset) -> str:
         "Made for study and as a start for your own training, not for decisions that people depend on.",
     ]
     return "\n".join([*lines, ""])
+
+
+def _files(record):
+    """The line of the files that the model was trained and scored on; none where the record does not say."""
+    files = dict(record.get("files", {}))
+    note = files.pop("note", "")
+    parts = [f"{part} on {_some(names)}" for part, names in files.items()]
+    return [f"- Files: {'; '.join(parts)}.{note and f' {note}'}"] if parts else []
+
+
+def _some(names):
+    more = f" and {len(names) - _FILES} more, all in the record beside this card" if len(names) > _FILES else ""
+    return ", ".join(f"`{name}`" for name in names[:_FILES]) + more

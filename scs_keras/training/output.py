@@ -5,7 +5,7 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,17 @@ class Output:
             self._read()
         remove_leftovers(self.folder, "|".join(re.escape(path.name) for path in files))
 
-    def remember(self, recipe: Recipe) -> None:
-        """Writes recipe.json, or checks that the folder belongs to the same recipe; errors as `check_same`."""
+    def remember(self, recipe: Recipe, files: Sequence[str] = ()) -> None:
+        """Writes recipe.json, or checks that the folder belongs to the same recipe; errors as `check_same`.
+
+        Args:
+            recipe: with everything filled in.
+            files: names of those that are trained on.
+        """
         self.check_same(recipe)
         if not self.recipe_file.exists():
             with self.writing(self.recipe_file) as beside:
-                beside.write_text(_text(recipe))
+                beside.write_text(_text(recipe, files))
 
     def check_same(self, recipe: Recipe) -> None:
         """Raises ValueError if the folder belongs to another recipe, or to version 0.1.0."""
@@ -122,6 +127,10 @@ class Output:
             return known[found["recipe"]](**settings)
         except TypeError as error:  # a setting that there no longer is
             raise ValueError(f"{self.recipe_file} is of another version of scs-keras ({error}). {ANEW}") from error
+
+    def files(self) -> list[str]:
+        """Names of the files that were trained on; [] where that is not known."""
+        return self._read().get("files", [])
 
     def settings(self) -> dict[str, Any]:
         """The recipe's values as plain data."""
@@ -169,8 +178,9 @@ class Output:
             return list(csv.DictReader(file))
 
 
-def _text(recipe):
-    return json.dumps({"format": FORMAT, "recipe": name_of(recipe), "settings": asdict(recipe)}, indent=1)
+def _text(recipe, files=()):
+    content = dict(format=FORMAT, recipe=name_of(recipe), settings=asdict(recipe), files=list(files))
+    return json.dumps(content, indent=1)
 
 
 def name_of(recipe: Recipe) -> str:

@@ -13,7 +13,7 @@ from scs_keras.training.card import model_card
 from scs_keras.training.checkpoint import minutes_of
 from scs_keras.training.evaluate import read, score_model, write_json
 from scs_keras.training.output import Output, name_of
-from scs_keras.training.samples import spread
+from scs_keras.training.samples import files_of, spread
 from scs_keras.training.scores import by_part
 from scs_keras.training.source import source
 from scs_keras.zoo.files import check_output_file, check_output_folder, without_optimizer, written_beside
@@ -56,6 +56,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         with written_beside(Path(golden) / f"{preset.name}.golden.npz") as beside:
             np.savez_compressed(beside, input=example, output=np.asarray(model.predict(example, verbose=0)))
     recipe = output.recipe()
+    files = {"trained": output.files(), "scored": files_of(samples)}
     record = dict(
         sha256=file_sha256(preset.weights_path),
         bytes=os.path.getsize(preset.weights_path),
@@ -70,6 +71,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         version=scs_keras.__version__,
         evaluated=f"scs-keras evaluate {preset.name} --data DIR --dataset {run.dataset}"
         + (f" --limit {limit}" if limit else ""),
+        files={part: names for part, names in files.items() if names},
         metrics=by_part(scores)[axis] if axis else pooled,
     )
     write_json(preset.record_path, record)

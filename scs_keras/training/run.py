@@ -15,7 +15,7 @@ from scs_keras.core.arguments import check_known
 from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import Recipe, TrainingData, with_settings
-from scs_keras.training.samples import Samples, training_dataset
+from scs_keras.training.samples import Samples, files_of, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import without_optimizer
@@ -116,7 +116,9 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
         step = checkpoint.restore(model)
     recipe.rehearse(model, samples)
-    folder.remember(recipe)  # from here on it is a training: what could be wrong with it has shown
+    folder.remember(
+        recipe, files_of(samples.train)
+    )  # from here on it is a training: what could be wrong with it has shown
     checkpoint.rehearse(model)
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")

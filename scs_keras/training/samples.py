@@ -12,6 +12,8 @@ from scs_keras.core.arguments import is_count, is_integer
 class Samples(Protocol):
     """A part of a data set, read and checked when it is made.
 
+    It may say with `file_names` the names of those that it is from, see `files_of`.
+
     Attributes:
         name: of the data, for tables and messages.
         labels: names of the classes; () where there are none.
@@ -37,6 +39,11 @@ class Samples(Protocol):
     def batch(self, step: int, size: int, seed: int) -> Any:
         """The training draw of a step, a function of the arguments alone: arrays, or any structure of them."""
         ...
+
+
+def files_of(samples: Samples) -> list[str]:
+    """Names of the files that samples are from; [] for samples that do not say."""
+    return list(getattr(samples, "file_names", ()))
 
 
 def training_dataset(samples: Samples, size: int, seed: int = 0, start_step: int = 0) -> Any:

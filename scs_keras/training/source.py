@@ -1,7 +1,7 @@
 """What the commands are given as PRESET or RUN: a preset of the zoo, or the folder of a training."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,12 +51,14 @@ class Source:
             self.preset.weights_file(self.weights)
 
     def load(self) -> "keras.Model":
-        """The compiled model with its weights.
+        """The compiled model with its weights; its preset's data set is what it was trained on, or is for.
 
         Raises:
-            ValueError: they are not the model's.
+            ValueError: the weights are not the model's.
         """
-        return zoo.load(self.preset.name, weights=self.weights, **self.arguments)
+        model = zoo.load(self.preset.name, weights=self.weights, **self.arguments)
+        model.preset = replace(model.preset, dataset=self.dataset)
+        return model
 
 
 def is_run(what: str | Path) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scs_keras.training.data.folders import entries, named, warn_left_out
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 _LAYOUT = (
@@ -89,7 +90,9 @@ def read_event(path: str | Path) -> RadarEvent:
 
 
 def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[str] = ()) -> list[RadarEvent]:
-    """Reads the events of a folder in the order of their file names.
+    """Reads the events of a folder in the order of their file names, numbers as numbers.
+
+    Without a split.json, what else lies there is named in a warning.
 
     Args:
         folder: holds the npz files; sub-folders are not read.
@@ -106,9 +109,14 @@ def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[
         raise ValueError(f'split must be None, "train" or "val". Received: split={split!r}')
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder. Expected a folder with {_LAYOUT}.")
-    paths = sorted(path for path in folder.glob("*.npz") if not path.name.startswith("."))
+    found = entries(folder)
+    paths = [path for path in found if path.suffix.lower() == ".npz" and path.is_file()]
     if not paths:
-        raise FileNotFoundError(f"{folder}: the folder has no .npz file. Expected {_LAYOUT}.")
+        raise FileNotFoundError(
+            f"{folder}: the folder has no .npz file. Expected {_LAYOUT}. It holds: {named(found) or 'nothing'}."
+        )
+    if not (folder / "split.json").is_file():  # which says what is read
+        warn_left_out(folder, [path for path in found if path not in paths], ".npz files, not those of sub-folders")
     excluded = {name.removesuffix(".npz") for name in exclude}
     paths = [path for path in _split(folder, paths, split) if path.stem not in excluded]
     events = [read_event(path) for path in paths]

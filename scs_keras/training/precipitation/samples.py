@@ -64,6 +64,9 @@ class RadarSamples:
         sequences: of the events.
         crop: side of the training crops in pixels.
         augmentation: of the training crops.
+
+    Attributes:
+        file_names: names of those of the events.
     """
 
     labels: tuple[str, ...] = ()
@@ -72,6 +75,7 @@ class RadarSamples:
         self, name: str, sequences: RadarSequences, crop: int = 80, augmentation: Augmentation = Augmentation()
     ):
         self.name, self.sequences, self.crop, self.augmentation = name, sequences, crop, augmentation
+        self.file_names = tuple(f"{event.name}.npz" for event in sequences.events)
 
     def every(self, stride: int) -> "RadarSamples":
         """The same events with an evaluation sample at every so many images."""

@@ -1,13 +1,20 @@
-"""Image files as frames."""
+"""Image files as frames.
+
+8-bit images are uint8. Grey ones of 16 bits are divided by 65535, those of floating point must be in [0, 1]: both are
+float32 in [0, 1]. What Pillow would make coarser or has no known range, 16-bit colours and 32-bit integers, is refused.
+What is transparent lies on black; the orientation that a camera noted (EXIF) is applied.
+"""
 
 import functools
 
 import numpy as np
 
 from scs_keras.training.data.bilinear import resize
-from scs_keras.training.video_prediction.video import Video
+from scs_keras.training.video_prediction.video import Video, checked_values, scaled
 
+_ORIENTATION = 0x0112  # in EXIF
 _MODES = {1: "L", 3: "RGB"}
+_SAVE = "Save it with 8 bits, grey ones also with 16, or as .npy in [0, 1]."
 
 
 def image_video(name, paths, size, channels, keep_aspect=True):
@@ -21,21 +28,44 @@ def image_video(name, paths, size, channels, keep_aspect=True):
         keep_aspect: see `read_image`.
 
     Raises:
-        ValueError: a file is not an image, or channels is neither 1 nor 3.
+        ValueError: a file is not an image or holds several, or channels is neither 1 nor 3.
         ImportError: Pillow is missing.
     """
-    paths = list(paths)
-    for path in paths:
-        _open(path, path).close()  # broken files must show before training starts
+    paths, sizes, change = list(paths), set(), ""
+    for path in paths:  # broken files must show before training starts
+        with _open(path, path) as image:
+            if is_animation(image):
+                raise ValueError(
+                    f"{path}: holds several images, in a folder whose files are one frame each. "
+                    "Move it out of the folder, to be a video by itself."
+                )
+            if not sizes and keep_aspect:
+                change = described_change(image, size, channels)
+            sizes.add(image.size)
+    if change and len(sizes) > 1:
+        change += f" (as in the first image; they have {len(sizes)} different sizes)"
 
     def read(start, stop):
-        return np.stack([_cached_image(path, tuple(size), channels, keep_aspect) for path in paths[start:stop]])
+        frames = [_cached_image(path, tuple(size), channels, keep_aspect) for path in paths[start:stop]]
+        return np.stack(frames if all(frame.dtype == np.uint8 for frame in frames) else list(map(scaled, frames)))
 
-    return Video(name, len(paths), read)
+    return Video(name, len(paths), read, change)
+
+
+def animation_video(path, size, channels):
+    """A video of a file that holds several images: GIF, WebP, PNG or TIFF. Args and errors as `image_video`."""
+    from PIL import ImageSequence
+
+    with _open(path, path) as images:
+        change = described_change(images, size, channels)
+        frames = [_frame(image.copy(), images, path, size, channels) for image in ImageSequence.Iterator(images)]
+    if len(frames) == 1:
+        raise ValueError(f"{path}: is one image and no video. Put the images of a video into a folder of their own.")
+    return Video(path.name, len(frames), lambda start, stop: np.stack(frames[start:stop]), change)
 
 
 def read_image(path, size, channels, keep_aspect=True):
-    """A file as uint8 (height, width, channels), bilinear.
+    """A file as (height, width, channels), uint8 or float32 in [0, 1] as above, bilinear.
 
     Args:
         path: of the file.
@@ -49,23 +79,47 @@ def read_image(path, size, channels, keep_aspect=True):
 
 def decode_image(source, name, size, channels, keep_aspect=True):
     """As `read_image`, from a path or an open file that messages call `name`."""
-    mode = mode_of(channels)
-    try:
-        with _open(source, name) as image:
-            image = image.convert(mode)
-            return fit(image, size) if keep_aspect else _interpolated(as_frame(image), size)
-    except (OSError, SyntaxError) as error:  # a truncated file
-        raise ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.") from error
+    mode_of(channels)
+    with _open(source, name) as image:
+        return _frame(image, image, name, size, channels, keep_aspect)
 
 
 def fit(image, size):
-    """A Pillow image as uint8 (height, width, channels) of that size: the middle, resized."""
+    """A Pillow image as (height, width, channels) of that size: the middle, resized."""
     from PIL import Image, ImageOps
 
     height, width = size
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), method=Image.Resampling.BILINEAR)
     return as_frame(image)
+
+
+def described_change(image, size, channels):
+    """What `fit` and the number of channels change in an image, in words; "" for nothing."""
+    (width, height), (high, wide) = image.size, size
+    if _on_its_side(image):
+        width, height = height, width
+    changes = []
+    if width * high != height * wide:
+        taken = min(width, round(height * wide / high)), min(height, round(width * high / wide))
+        changes.append(f"the middle {taken[0]}x{taken[1]} of {width}x{height} pixels (width x height) was taken")
+        width, height = taken
+    if (width, height) != (wide, high):
+        changes.append(f"{width}x{height} pixels were made {wide}x{high}")
+    if channels == 1 and image.mode not in ("1", "L", "LA", "F") and not image.mode.startswith("I"):
+        changes.append("colours were made grey")
+    return "; ".join(changes)
+
+
+def is_animation(image):
+    """Whether a file holds several images (but for the preview that cameras put behind a JPEG image)."""
+    return getattr(image, "is_animated", False) and image.format != "MPO"
+
+
+def holds_several(path):
+    """Whether an image file is a video by itself."""
+    with _open(path, path) as image:
+        return is_animation(image)
 
 
 def mode_of(channels):
@@ -87,8 +141,76 @@ def _cached_image(path, size, channels, keep_aspect):
     return read_image(path, size, channels, keep_aspect)
 
 
+def _frame(image, file, name, size, channels, keep_aspect=True):
+    """A frame of an open image; `file` is the Pillow file that it is from."""
+    from PIL import Image
+
+    depth = _depth(file)
+    try:
+        image = _upright(image)
+        image.load()
+        if depth is None:
+            image = _on_black(image).convert(mode_of(channels))
+        else:
+            image = Image.fromarray((np.asarray(image) / depth).astype("float32"))
+    except Exception as error:  # a truncated file; Pillow raises OSError, SyntaxError, ValueError, EOFError and others
+        raise ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.") from error
+    if depth is not None:
+        checked_values(str(name), np.asarray(image))
+    frame = fit(image, size) if keep_aspect else _interpolated(as_frame(image), size)
+    return frame if depth is None else np.repeat(frame, channels, axis=-1)
+
+
+def _depth(image):
+    """By what values are divided to be in [0, 1]; None for 8 bits, which stay uint8.
+
+    Raises:
+        ValueError: values would be lost, or their range is not known.
+    """
+    mode, stored = image.mode, str([tile[3] for tile in image.tile])
+    if mode == "F":
+        return 1
+    if mode.startswith("I"):
+        if mode == "I" and image.format not in ("PNG", "PPM"):
+            raise ValueError(f"{_name(image)}: whole numbers of more than 16 bits have no known range. {_SAVE}")
+        if ";12" in stored:
+            raise ValueError(f"{_name(image)}: images of 12 bits are not read. {_SAVE}")
+        return 65535
+    if ";16" in stored:
+        raise ValueError(f"{_name(image)}: colours or transparency of 16 bits are not read, Pillow cuts them. {_SAVE}")
+    return None
+
+
+def _name(image):
+    return getattr(image, "filename", "") or "image"
+
+
+def _on_its_side(image):
+    try:
+        return image.getexif().get(_ORIENTATION, 1) >= 5
+    except Exception:  # a broken file, which shows when it is read
+        return False
+
+
+def _upright(image):
+    from PIL import ImageOps
+
+    return ImageOps.exif_transpose(image)
+
+
+def _on_black(image):
+    """What is transparent becomes black, not what colour the file has there."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
 def _interpolated(image, size):
-    return np.floor(resize(image.astype("float64"), size, axes=(0, 1)) + 0.5).astype("uint8")
+    made = resize(image.astype("float64"), size, axes=(0, 1))
+    return np.floor(made + 0.5).astype("uint8") if image.dtype == np.uint8 else made.astype("float32")
 
 
 def _open(source, name):
@@ -100,5 +222,5 @@ def _open(source, name):
         return Image.open(source)
     except FileNotFoundError:
         raise
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and others
         raise ValueError(f"{name}: is not an image that can be read ({error}). Remove it or get it again.") from error

@@ -23,6 +23,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from scs_keras.training.data.folders import in_order
 from scs_keras.training.video_prediction.seq_files import seq_video
 from scs_keras.training.video_prediction.video import (
     Video,
@@ -85,7 +86,7 @@ def _from_hickle(folder, split, shape, stride):
     windows.sort()
     if not (folder / "X_val.hkl").is_file():
         windows = _part(windows, split)
-    return VideoWindows("kitti_caltech", videos, windows, shape)
+    return VideoWindows("kitti_caltech", videos, windows, shape, [f"X_{part}.hkl"])
 
 
 def _from_arrays(folder, split, shape, stride, caltech_bgr):
@@ -112,11 +113,11 @@ def _from_arrays(folder, split, shape, stride, caltech_bgr):
     windows = [(0, int(first)) for first in firsts]
     if split != "test":
         windows = _part(windows, split)
-    return VideoWindows("kitti_caltech", [Video.of(folder.name, frames)], windows, shape)
+    return VideoWindows("kitti_caltech", [Video.of(folder.name, frames)], windows, shape, [f"{part}_data.npy"])
 
 
 def _from_seq(folder, shape, stride, caltech_bgr):
-    paths = sorted(folder.glob("*/*.seq"))
+    paths = in_order(folder.glob("*/*.seq"))
     if not paths:
         raise FileNotFoundError(f"{folder}: no .seq files in its folders. Expected {_EXPECTED}.")
     videos = [seq_video(path, shape[1:3], shape[3], KEPT_EVERY) for path in paths]

@@ -9,6 +9,7 @@ validation (the benchmark trains on all 16 and validates on its test set). Frame
 import re
 from pathlib import Path
 
+from scs_keras.training.data.folders import entries, in_order, no_notes, warn_left_out
 from scs_keras.training.video_prediction.images import image_video
 from scs_keras.training.video_prediction.video import VideoWindows, check_split, every, every_from_the_end
 
@@ -40,7 +41,7 @@ def read(folder, split, shape, stride=None):
     videos, windows = [], []
     for action in ACTIONS:
         for recording in _recordings(folder / action, PERSONS[split]):
-            for run in _runs(sorted(recording.glob("image_*.jpg"))):
+            for run in _runs(_frames(recording)):
                 name = str(recording.relative_to(folder))
                 videos.append(image_video(name, run, (height, width), channels, keep_aspect=False))
                 jump = _FAST_STRIDE if action in _FAST else length
@@ -66,21 +67,26 @@ def _folder(folder):
 
 
 def _recordings(folder, persons):
-    for path in sorted(folder.glob("person*")):
+    for path in in_order(folder.glob("person*")):
         number = re.match(r"person(\d+)", path.name)
         if path.is_dir() and number and int(number[1]) in persons:
             yield path
+
+
+def _frames(recording):
+    found = entries(recording)
+    frames = [path for path in found if re.fullmatch(r"image_\d+\.jpg", path.name)]
+    warn_left_out(recording, no_notes(path for path in found if path not in frames), "image_NUMBER.jpg")
+    return frames
 
 
 def _runs(paths):
     """Splits files where their numbers do not follow each other."""
     runs, last = [], None
     for path in paths:
-        number = re.fullmatch(r"image_(\d+)", path.stem)
-        if not number:
-            continue
-        if last is None or int(number[1]) != last + 1:
+        number = int(path.stem.removeprefix("image_"))
+        if last is None or number != last + 1:
             runs.append([])
         runs[-1].append(path)
-        last = int(number[1])
+        last = number
     return runs

@@ -60,7 +60,8 @@ def read(folder, split, shape, stride=None):
     folder = _folder(folder)
     if split == "test" and (folder / _SEQUENCES).is_file():
         return _published_test(folder / _SEQUENCES, shape)
-    return MovingDigits(_digits(folder, split), shape, _COUNTS[split], _SEEDS[split])
+    digits, name = _digits(folder, split)
+    return MovingDigits(digits, shape, _COUNTS[split], _SEEDS[split], file_names=[name])
 
 
 class MovingDigits:
@@ -72,11 +73,12 @@ class MovingDigits:
         count: how many sequences there are; sequence `index` is a function of `seed` and `index`.
         seed: of the sequences by index; batches have their own.
         per_frame: digits in a sequence.
+        file_names: names of those that the digits are from.
     """
 
     name = "moving_mnist"
 
-    def __init__(self, digits, shape, count, seed=0, per_frame=2):
+    def __init__(self, digits, shape, count, seed=0, per_frame=2, file_names=()):
         size, digit = shape[1:3], digits.shape[1:]
         if shape[3] != 1 or min(np.subtract(size, digit)) < 1:
             raise ValueError(
@@ -84,6 +86,7 @@ class MovingDigits:
                 f"Received: {size[0]}x{size[1]} with {shape[3]} channels. For example: 64x64."
             )
         self.digits, self.shape, self.count, self.seed, self.per_frame = digits, tuple(shape), count, seed, per_frame
+        self.file_names = tuple(file_names)
 
     def __len__(self):
         return self.count
@@ -187,7 +190,7 @@ def _digits(folder, split):
     digits = read_idx_images(folder / file)[start:end]
     if not len(digits):
         raise ValueError(f"{folder / file}: has no images {start} to {end} for the split {split!r}.")
-    return digits
+    return digits, f"{file} (images {start} to {start + len(digits) - 1})"
 
 
 def _published_test(path, shape):
@@ -202,4 +205,4 @@ def _published_test(path, shape):
         )
     videos = [Video.of(f"{path.name}[{index}]", frames[:, index, :, :, None]) for index in range(frames.shape[1])]
     windows = [(index, 0) for index in range(len(videos))] if len(frames) >= shape[0] else []
-    return VideoWindows("moving_mnist", videos, windows, shape)
+    return VideoWindows("moving_mnist", videos, windows, shape, [path.name])

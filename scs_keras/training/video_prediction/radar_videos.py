@@ -2,8 +2,10 @@
 
 Training sequences are random crops of the model's frame size, wet ones preferred, flipped and varied as for
 precipitation models; validation sequences are tiles of that size that have data everywhere, side by side from the upper
-left.
+left. For a prediction it is one such tile of one event.
 """
+
+from dataclasses import replace
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, every, scaled
@@ -55,7 +57,7 @@ class RadarCrops:
 
     def __init__(self, sequences, side, augmentation=Augmentation(temporal_strides=(1,))):
         self.sequences, self.augmentation = sequences, augmentation
-        self.shape = (sequences.length, side, side, 1)
+        self.shape, self.file_names = (sequences.length, side, side, 1), _files(sequences.events)
         self.batch(0, 1)  # images that are too small must show before training starts
 
     def __len__(self):
@@ -76,14 +78,53 @@ def _tiles(events, shape, stride):
     length, side = shape[:2]
     videos, windows = [], []
     for event in events:
-        height, width = event.valid.shape
-        for top in every(height, side, side):
-            for left in every(width, side, side):
-                area = slice(top, top + side), slice(left, left + side)
-                if event.valid[area].all():
-                    videos.append(_tile(event, area))
-                    windows += [(len(videos) - 1, start) for start in every(len(event.times), length, stride)]
-    return VideoWindows("radar", videos, windows, shape)
+        for area in whole_squares(event, side):
+            videos.append(_tile(event, area))
+            windows += [(len(videos) - 1, start) for start in every(len(event.times), length, stride)]
+    return VideoWindows("radar", videos, windows, shape, _files(events))
+
+
+def whole_squares(event, side):
+    """The squares side by side from the upper left that have data everywhere, as (rows, columns) of slices."""
+    height, width = event.valid.shape
+    squares = [
+        (slice(top, top + side), slice(left, left + side))
+        for top in every(height, side, side)
+        for left in every(width, side, side)
+    ]
+    return [area for area in squares if event.valid[area].all()]
+
+
+def event_video(event, side, observed):
+    """A video of one event: of its `whole_squares` the one with most rain in the images of the slice `observed`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    squares = whole_squares(event, side)
+    if not squares:
+        raise ValueError(
+            f"{event.name}.npz: no square of {side}x{side} pixels, side by side from the upper left, has data "
+            f"everywhere. Received: {_size(event)} pixels, {event.valid.mean():.0%} of them with data. Cut out another "
+            "part of the radar image."
+        )
+    area = max(squares, key=lambda area: event.rain_mm_h[(observed, *area)].sum())
+    if event.valid.shape == (side, side):
+        return _tile(event, area)
+    rows, columns = (f"{each.start} to {each.stop - 1}" for each in area)
+    said = (
+        f"rows {rows}, columns {columns} of {_size(event)} pixels were taken: of the {len(squares)} squares of "
+        f"{side}x{side} side by side with data everywhere, the one with most rain in the observed images"
+    )
+    return replace(_tile(event, area), change=said)
+
+
+def _size(event):
+    return "x".join(map(str, event.valid.shape))
+
+
+def _files(events):
+    return [f"{event.name}.npz" for event in events]
 
 
 def _tile(event, area):

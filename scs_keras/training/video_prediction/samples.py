@@ -20,12 +20,17 @@ class VideoSamples:
         videos: sequences as long as what is observed and predicted.
         observed: frames of a sequence that are observed.
         channels: so many of the first channels are predicted.
+        advection: whether what is seen is carried along as a whole, so that advection is a baseline.
+
+    Attributes:
+        file_names: names of those that the sequences are from.
     """
 
     labels: tuple[str, ...] = ()
 
-    def __init__(self, name: str, videos: Videos, observed: int, channels: int):
+    def __init__(self, name: str, videos: Videos, observed: int, channels: int, advection: bool = False):
         self.name, self.videos, self.observed, self.channels = name, videos, observed, channels
+        self.advection, self.file_names = advection, tuple(videos.file_names)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -45,16 +50,22 @@ class VideoSamples:
 
 
 def read(
-    dataset: str, folder: str | Path, split: str, preset: Preset, stride: int | None = None, **options: Any
+    dataset: str,
+    folder: str | Path,
+    split: str,
+    preset: Preset,
+    stride: int | None = None,
+    advection: bool = False,
+    **options: Any,
 ) -> VideoSamples:
     """Samples of a data set, see `video_datasets.read_videos`, as long and as large as the preset's."""
     shape = (preset.input_shape[0] + preset.output_shape[0], *preset.input_shape[1:])
     videos = read_videos(dataset, folder, split, shape, stride, **options)
-    return VideoSamples(f"{dataset} {split}", videos, preset.input_shape[0], preset.output_shape[-1])
+    return VideoSamples(f"{dataset} {split}", videos, preset.input_shape[0], preset.output_shape[-1], advection)
 
 
 def radar(folder: str | Path, split: str, preset: Preset, stride: int | None = None) -> VideoSamples:
-    return read("radar", folder, split, preset, stride, observed=preset.input_shape[0])
+    return read("radar", folder, split, preset, stride, advection=True, observed=preset.input_shape[0])
 
 
 moving_mnist = functools.partial(read, "moving_mnist")

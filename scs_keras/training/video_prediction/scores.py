@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from scs_keras.core.goals import advect
 from scs_keras.core.metrics import (
     absolute_error_per_frame,
     peak_signal_to_noise_ratio,
@@ -71,6 +72,26 @@ class VideoScores(Scores):
 
 
 def baselines(preset: Preset, samples: Samples, train: Callable[[], Samples]) -> dict[str, Prediction]:
-    """What every model has to beat: the last frame stays."""
-    steps, channels = preset.output_shape[0], preset.output_shape[-1]
-    return {"persistence": lambda frames, about: np.repeat(frames[:, -1:, ..., :channels], steps, axis=1)}
+    """`simple_predictions`, which a model has to beat; samples say with `advection` whether they are carried along."""
+    return simple_predictions(preset.output_shape[0], preset.output_shape[-1], getattr(samples, "advection", False))
+
+
+def simple_predictions(steps: int, channels: int, advection: bool = False) -> dict[str, Prediction]:
+    """`persistence` (the last frame stays), and `advection` (it moves on along the flow of the observed frames).
+
+    Args:
+        steps: number of frames to predict.
+        channels: so many of the first channels are predicted.
+        advection: whether what is seen is carried along as a whole, as rain on radar is; with fewer than two observed
+            frames there is no flow, and the last frame stays.
+    """
+
+    def stay(frames, about):
+        return np.repeat(frames[:, -1:, ..., :channels], steps, axis=1)
+
+    def move(frames, about):
+        if frames.shape[1] < 2:
+            return stay(frames, about)
+        return keras.ops.convert_to_numpy(advect(frames[..., :channels], steps))
+
+    return {"persistence": stay, **({"advection": move} if advection else {})}

@@ -48,7 +48,7 @@ def read(folder, split, shape, stride=None):
         sequences = sequences[-held_out:] if split == "val" else sequences[: -held_out - apart]
     videos = [Video.of(f"{path.name} {split} {index}", frames) for index, frames in enumerate(sequences)]
     windows = [(index, 0) for index, video in enumerate(videos) if video.length >= shape[0]]
-    return VideoWindows("taxibj", videos, windows, shape)
+    return VideoWindows("taxibj", videos, windows, shape, [path.name])
 
 
 def _path(folder):

@@ -1,8 +1,9 @@
 """Videos as training batches and as evaluation sequences: what every reader of videos gives.
 
-A set of videos has `name`, `shape`, (time, height, width, channels) of a sequence, `len(videos)`, `videos[index]`, and
-`videos.about(index)` and `videos.batch(step, batch_size, seed)`; sequences are float32 in [0, 1]. Readers are in
-`video_datasets`; `samples` cuts the sequences into what is observed and what is to be predicted.
+A set of videos has `name`, `shape`, (time, height, width, channels) of a sequence, `file_names`, those that they are
+from, `len(videos)`, `videos[index]`, `videos.about(index)` and `videos.batch(step, batch_size, seed)`; sequences are
+float32 in [0, 1]. Readers are in `video_datasets`; `samples` cuts the sequences into what is observed and what is to be
+predicted.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,6 +22,7 @@ class Videos(Protocol):
 
     name: str
     shape: tuple[int, int, int, int]
+    file_names: Sequence[str]
 
     def __len__(self) -> int: ...
 
@@ -40,11 +42,13 @@ class Video:
         length: number of frames.
         read: from (start, stop) to those frames, (stop - start, height, width, channels): uint8, or floating point in
             [0, 1]. Files may be read only now, so it raises ValueError for a broken one.
+        change: how frames differ from those of the file, in words: what was cut out, made smaller, made grey; "".
     """
 
     name: str
     length: int
     read: Callable[[int, int], np.ndarray]
+    change: str = ""
 
     @classmethod
     def of(cls, name: str, frames: np.ndarray) -> "Video":
@@ -60,13 +64,19 @@ class VideoWindows:
         videos: where they lie in.
         windows: (index of the video, first frame) of each window.
         shape: (time, height, width, channels) of a window.
+        file_names: names of those that the windows are from; None: those of the videos.
 
     Raises:
         ValueError: there is no window, because no video has enough frames, or the frames have another size.
     """
 
     def __init__(
-        self, name: str, videos: Sequence[Video], windows: Iterable[tuple[int, int]], shape: tuple[int, int, int, int]
+        self,
+        name: str,
+        videos: Sequence[Video],
+        windows: Iterable[tuple[int, int]],
+        shape: tuple[int, int, int, int],
+        file_names: Sequence[str] | None = None,
     ):
         self.name, self.videos, self.windows, self.shape = name, list(videos), list(windows), tuple(shape)
         if not self.windows:
@@ -76,6 +86,8 @@ class VideoWindows:
                 f"{name}: too few frames. Needed: {shape[0]} consecutive frames in a video (observed and predicted "
                 f"ones), found: {found}. Use longer videos, or a model that observes and predicts fewer frames."
             )
+        seen = (self.videos[video].name for video, _ in self.windows)
+        self.file_names = tuple(dict.fromkeys(seen) if file_names is None else file_names)
         self[0]  # frames of another size must show before training starts
 
     def __len__(self) -> int:

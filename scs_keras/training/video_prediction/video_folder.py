@@ -3,13 +3,14 @@
     name.npy            frames (time, height, width) or (time, height, width, channels): uint8, or floating point
                         in [0, 1]
     name.npz            the same, under the name `frames` (or the only array of the file)
-    name.mp4, .avi ...  a video, read with PyAV
-    name/*.png, *.jpg   its frames, in the order of their names
+    name.mp4, .avi ...  a video, read with PyAV, upright as players show it
+    name.gif, .tif ...  an animation or a stack of images, read with Pillow
+    name/*.png, *.jpg   its frames, in the order of their names, of which numbers count as numbers
 
 Videos and images get the model's size (the middle is cut out of another shape) and 1 or 3 channels; arrays must have
 the model's. A `split.json` {"train": [names], "val": [names], "test": [names]} divides them. Without one, of three
 videos and more the last tenth (at least one) of the names is for the test, the tenth before it for validation; of
-fewer, all are for training.
+fewer, all are for training. Whatever else lies there is named in a warning.
 """
 
 import json
@@ -20,7 +21,15 @@ from pathlib import Path
 
 import numpy as np
 
-from scs_keras.training.video_prediction.images import fit, image_video, mode_of
+from scs_keras.training.data.folders import entries, named, no_notes, warn_left_out
+from scs_keras.training.video_prediction.images import (
+    animation_video,
+    described_change,
+    fit,
+    holds_several,
+    image_video,
+    mode_of,
+)
 from scs_keras.training.video_prediction.video import (
     Video,
     VideoWindows,
@@ -32,11 +41,15 @@ from scs_keras.training.video_prediction.video import (
 from scs_keras.zoo.words import words
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv")
+ANIMATIONS = (".gif", ".webp", ".tif", ".tiff", ".png")  # where they hold several images
+VIDEOS = (
+    ".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".f4v", ".ogv", ".3gp", ".3g2",
+    ".ts", ".mts", ".m2ts", ".vob", ".asf", ".y4m",
+)  # fmt: skip
 ARRAYS = (".npy", ".npz")
 _EXPECTED = (
     "a folder with your videos: .npy or .npz arrays (time, height, width, channels), uint8 or in [0, 1], "
-    f"videos ({', '.join(VIDEOS)}) or sub-folders of images ({', '.join(IMAGES)})"
+    f"videos ({', '.join(VIDEOS)}), animations ({', '.join(ANIMATIONS)}) or sub-folders of images ({', '.join(IMAGES)})"
 )
 
 
@@ -84,31 +97,52 @@ def read_video(path, frame_shape):
     """
     path = Path(path)
     if path.is_dir():
-        images = _images(path)
+        images, found = _images(path), entries(path)
         if not images:
-            raise FileNotFoundError(f"{path}: holds no images. Expected {', '.join(IMAGES)}.")
+            raise FileNotFoundError(
+                f"{path}: holds no images. Expected {', '.join(IMAGES)}. It holds: {named(found) or 'nothing'}."
+            )
+        warn_left_out(path, no_notes(each for each in found if each not in images), "images")
         return image_video(path.name, images, frame_shape[:2], frame_shape[2])
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file. Expected {_EXPECTED}.")
     if path.suffix.lower() in ARRAYS:
         return Video.of(path.name, _frames_of_array(path))
     if path.suffix.lower() in VIDEOS:
-        return Video.of(path.name, _frames_of_video(path, frame_shape))
+        return _video_file(path, frame_shape)
+    if path.suffix.lower() in ANIMATIONS:
+        return animation_video(path, frame_shape[:2], frame_shape[2])
     raise ValueError(
-        f"{path}: files of this kind are not read. Expected {', '.join(ARRAYS + VIDEOS)} or a folder of images."
+        f"{path}: files of this kind are not read. Expected {', '.join(ARRAYS + VIDEOS + ANIMATIONS)} or a folder of "
+        "images."
     )
 
 
 def _paths(folder):
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in paths if _images(path) or path.suffix.lower() in ARRAYS + VIDEOS and path.is_file()]
+    found = entries(folder)
+    paths = [path for path in found if _is_video(path)]
     if not paths:
-        raise FileNotFoundError(f"{folder}: holds no videos. Expected {_EXPECTED}.")
+        raise FileNotFoundError(
+            f"{folder}: holds no videos. Expected {_EXPECTED}. It holds: {named(found) or 'nothing'}; images of one "
+            "video belong into a sub-folder, and what is deeper in sub-folders is not read."
+        )
+    warn_left_out(
+        folder,
+        [path for path in found if path not in paths],
+        f"each {', '.join(ARRAYS + VIDEOS)}, animation ({', '.join(ANIMATIONS)}) and sub-folder with images",
+    )
     return paths
 
 
+def _is_video(path):
+    if path.is_dir():
+        return bool(_images(path))
+    ending = path.suffix.lower()
+    return ending in ARRAYS + VIDEOS or ending in ANIMATIONS and (ending == ".gif" or holds_several(path))
+
+
 def _images(path):
-    return sorted(each for each in path.iterdir() if each.suffix.lower() in IMAGES) if path.is_dir() else []
+    return [each for each in entries(path) if each.suffix.lower() in IMAGES and each.is_file()]
 
 
 def _split(folder, paths, split):
@@ -178,18 +212,27 @@ def _frames_of_array(path):
     return checked_values(str(path), frames)
 
 
-def _frames_of_video(path, frame_shape):
+def _video_file(path, frame_shape):
     """All frames of a video file, uint8 at the model's size: decoding them again for every window would take longer."""
     try:
         import av
     except ImportError as error:
         raise ImportError('Video files need PyAV: pip install "scs-keras[video]"') from error
-    mode = mode_of(frame_shape[2])
+    mode, frames, change = mode_of(frame_shape[2]), [], ""
     try:
-        with av.open(str(path)) as container:
-            frames = [fit(frame.to_image().convert(mode), frame_shape[:2]) for frame in container.decode(video=0)]
-    except (av.FFmpegError, IndexError, OSError) as error:
+        # A tag in another encoding than UTF-8 says nothing of the frames.
+        with av.open(str(path), metadata_errors="ignore") as container:
+            if not container.streams.video:
+                raise ValueError("it has no pictures, only sound or text")
+            for frame in container.decode(video=0):
+                image = frame.to_image()
+                if frame.rotation:  # as a telephone noted it
+                    image = image.rotate(frame.rotation, expand=True)
+                change = change or described_change(image, frame_shape[:2], frame_shape[2])
+                frames.append(fit(image.convert(mode), frame_shape[:2]))
+    except Exception as error:  # PyAV raises errors of its own, and those of Python, of which not all are OSError
         raise ValueError(f"{path}: cannot be read as a video ({error}). It may be truncated; get it again.") from error
     if not frames:
         raise ValueError(f"{path}: the video has no frames.")
-    return np.stack(frames)
+    frames = np.stack(frames)
+    return Video(path.name, len(frames), lambda start, stop: frames[start:stop], change)

@@ -1,0 +1,41 @@
+"""Folders of data: files in the order of their numbers, and no word less about what is not read."""
+
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+_NO_DATA = ("split.json", "readme", "license", "licence")
+
+_NOTES = (".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md")  # beside frames: times, poses, labels
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths in the order of their names, of which numbers count as numbers: img2.png before img10.png."""
+    return sorted(paths, key=lambda path: (*map(_numbers, (*path.parent.parts, path.stem, path.suffix)), path.name))
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in order; without hidden files, and split.json, README and LICENSE, which hold no data."""
+    return in_order(path for path in folder.iterdir() if not path.name.lower().startswith((".", *_NO_DATA)))
+
+
+def named(paths: Iterable[Path]) -> str:
+    """Their names for a message, the first ten of many; folders end in a slash."""
+    names = [f"{path.name}/" if path.is_dir() else path.name for path in paths]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def no_notes(paths: Iterable[Path]) -> list[Path]:
+    """Those that are no text, such as times or poses beside the frames."""
+    return [path for path in paths if path.suffix.lower() not in _NOTES]
+
+
+def warn_left_out(folder: Path, paths: Iterable[Path], expected: str) -> None:
+    """Warns of files and folders that are not read; `expected` says what is."""
+    if left_out := named(paths):
+        warnings.warn(f"{folder}: not read and left out: {left_out}. Read is {expected}.", stacklevel=3)
+
+
+def _numbers(name):
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"(\d+)", name))]
