@@ -55,6 +55,35 @@ def check_known(kind: str, name: object, known: Iterable[str], listed: str = "")
     )
 
 
+OWN_WAYS = {
+    "stateful": "Hand the states on yourself: `initial_states=`, `return_states=True`, or `step`.",
+    "return_state": "Call with return_states=True.",
+    "return_sequences": "Take the last frame of what comes out, outputs[:, -1].",
+    "activity_regularizer": "Penalise what comes out in the layer that takes it, or in the loss.",
+}
+
+
+def check_arguments(owner: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raises ValueError for the first name in `given` that is not among `allowed`; says what does it instead."""
+    allowed = list(allowed)
+    for name in given:
+        if name not in allowed:
+            raise ValueError(
+                f"{owner} does not take the argument `{name}`. Allowed: {', '.join(allowed)}. Received: {name}=... "
+                f"{OWN_WAYS.get(name, 'Leave it out.')}"
+            )
+
+
+def refuse_activity_regularizer(owner: str, given: Iterable[str]) -> None:
+    """Raises ValueError if `activity_regularizer` is among the names: `owner` is run in ways that Keras cannot see."""
+    if "activity_regularizer" in given:
+        raise ValueError(
+            f"{owner} cannot honour `activity_regularizer`: its outputs come from a loop over time, or from `run`. "
+            "Received: activity_regularizer=... Give it to the layer around, such as keras.layers.RNN or SCS2D, "
+            "or to a layer of the head."
+        )
+
+
 def python_number(value: Any) -> Any:
     """The same number as Python's int or float, which a config can hold; None stays None."""
     return value if value is None else int(value) if is_integer(value) else float(value)
