@@ -123,7 +123,7 @@ def read_run(folder):
         minutes_of_the_training=minutes_of(folder / "checkpoint.weights.h5"),
         scored_on=f"{scores['data']} ({scores['samples']} sequences)",
         scores=scores["scores"]["model"],
-        persistence=scores["scores"]["persistence"],
+        **{name: values for name, values in scores["scores"].items() if name != "model"},  # persistence, advection
         curve=[dict(sequences=n, loss=loss, val_mse_per_frame=mse) for n, (loss, mse) in zip(sequences, rows)],
     )
 

@@ -30,7 +30,7 @@ class VideoSamples:
 
     def __init__(self, name: str, videos: Videos, observed: int, channels: int, advection: bool = False):
         self.name, self.videos, self.observed, self.channels = name, videos, observed, channels
-        self.advection, self.file_names = advection, tuple(videos.file_names)
+        self.advection, self.file_names = advection, tuple(getattr(videos, "file_names", ()))
 
     def __len__(self) -> int:
         return len(self.videos)
