@@ -116,9 +116,7 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
         step = checkpoint.restore(model)
     recipe.rehearse(model, samples)
-    folder.remember(
-        recipe, files_of(samples.train)
-    )  # from here on it is a training: what could be wrong with it has shown
+    folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
     checkpoint.rehearse(model)
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")
