@@ -245,21 +245,21 @@ def test_errors(make, message):
     assert "Received" in str(error.value)
 
 
-def test_q_is_set_from_the_losses_of_the_last_clip_as_they_are():
-    """Not from their share of the sequence: Eq. 20 compares them with the first loss."""
+@pytest.mark.parametrize("ltsc", [None, LTSC(3, overlap=0.3, overlap_weight=0.0, carry="none")])
+def test_q_is_set_from_the_losses_of_the_last_clip_as_they_are(ltsc):
+    """Not from their share of the sequence: Eq. 20 compares them with the first loss. Without clips: of the whole."""
     switch = ASTSGD(initial_loss=50.0, threshold=0.1, alpha=1.0)
     model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
-    ltsc = LTSC(3, overlap=0.3, overlap_weight=0.0, carry="none")
     model.compile(
         keras.optimizers.SGD(0.0), "mse", spatial_loss="mse", switch=switch, long_sequence=ltsc, run_eagerly=True
     )
     x, y = random(2, 7, 5, 5, 1), 3 + random(2, 7, 5, 5, 1, seed=1)
     model.train_on_batch(x, y)
-    clip = ltsc.clips(7)[-1]
-    assert clip.share < 0.5
-    frames, target = x[:, clip.start : clip.stop], y[:, clip.start + clip.new : clip.stop]
+    start, new = (ltsc.clips(7)[-1].start, ltsc.clips(7)[-1].new) if ltsc else (0, 0)
+    assert ltsc is None or ltsc.clips(7)[-1].share < 0.5
+    frames, target = x[:, start:], y[:, start + new :]
     L_g, L_s = (
-        float(np.mean((to_numpy(model(frames, stream=stream))[:, clip.new :] - target) ** 2))
+        float(np.mean((to_numpy(model(frames, stream=stream))[:, new:] - target) ** 2))
         for stream in ("main", "spatial")
     )
     expected = 0.5 + 0.5 * (L_s - 0.1) / (50.0 - 0.1) * (L_g / L_s)
