@@ -115,9 +115,8 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
     with strategy_scope(strategy):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
         step = checkpoint.restore(model)
-    recipe.rehearse(model, samples)
-    folder.remember(recipe)  # from here on it is a training: what could be wrong with it has shown
     checkpoint.rehearse(model)
+    folder.remember(recipe)  # from here on it is a training: what could be wrong with it has shown
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):
