@@ -138,7 +138,7 @@ def _run_task_command(command):
         from scs_keras.zoo.reference import resolve
 
         check_writable(command.options, options)
-        check_needs("This command", command.needs)
+        check_needs(command.needs)
         start_backend()
         said = resolve(command.run)(**options)
         if said is not None:

@@ -42,7 +42,8 @@ class Checkpoint(keras.callbacks.Callback):
         path = self.output.checkpoint
         left = f"; {path} still holds the epoch before" if path.exists() else ""
         return FloatingPointError(
-            f"The {what} in epoch {epoch + 1}{left}. Start anew with a smaller --set learning_rate and another --output."
+            f"The {what} in epoch {epoch + 1}{left}. "
+            "Start anew with a smaller --set learning_rate and another --output."
         )
 
     def _write(self, model, path):

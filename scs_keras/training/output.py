@@ -141,7 +141,7 @@ class Output:
             raise FileNotFoundError(f"{self.folder} holds no training: {self.recipe_file.name} is missing.")
         try:
             found = json.loads(self.recipe_file.read_text(encoding="utf-8"))
-            version = found.get("format") if "recipe" in found else FORMAT
+            version = found.get("format")
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"{self.recipe_file} is not what a training wrote ({error}). {_anew()}") from error
         if version != FORMAT:
