@@ -126,6 +126,23 @@ def test_wrong_weights_are_one_sentence_without_warnings(name, reason, no_weight
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            dict(input_shape=3),
+            "input_shape is .time, height, width, channels.*Received: 3. For example: .5, 256, 256, 1",
+        ),
+        (dict(input_shape=(5, 0, 16, 1)), "whole numbers of at least 1. Received: .5, 0, 16, 1"),
+        (dict(network="x"), f"{NAME} cannot be made with network='x': there is no 'x'"),
+        (dict(arguments=3), f"{NAME} cannot be made with arguments=3: .*must be a mapping"),
+    ],
+)
+def test_impossible_values_of_arguments_are_named(arguments, expected):
+    with pytest.raises(ValueError, match=expected):
+        zoo.load(NAME, weights=None, **arguments)
+
+
 def test_messages_are_in_the_words_of_who_asked(tmp_path):
     no_weights = zoo.get_preset("scs_precipitation_15_reec")
     for command, expected in (
