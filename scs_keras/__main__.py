@@ -50,9 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _sentence(error):
     """An OSError without its number and in one line: the file, and what is wrong with it."""
-    if error.strerror is None or error.filename is None:
-        return " ".join(str(error).split())
-    return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}."
+    said, file = error.strerror, error.filename2 or error.filename
+    if said is None or file is None:
+        return " ".join((said or str(error)).split())
+    return f"{file}: {said[:1].lower()}{said[1:]}."
 
 
 # The parser ---------------------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def _run_task_command(command):
         from scs_keras.zoo.reference import resolve
 
         check_writable(command.options, options)
-        check_needs("This command", command.needs)
+        check_needs(command.needs)
         start_backend()
         said = resolve(command.run)(**options)
         if said is not None:

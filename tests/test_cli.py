@@ -94,7 +94,7 @@ def test_presets_are_listed(capsys):
         ),
         (
             ["export", "scs_precipitation_15_reec", "--output", "x"],
-            "or give --weights FILE",
+            "Train it, scs-keras train scs_precipitation_15_reec --data DIR --output RUN, or give --weights FILE.",
         ),
     ],
 )
@@ -154,7 +154,12 @@ WRONG = (
     (["evaluate", "tau_video_smal_radar", "--data", "x", "--stride", "2"], "Did you mean 'tau_video_small_radar'"),
     (["evaluate", "--data", "x", "tau_video_smal_radar"], "Did you mean 'tau_video_small_radar'"),
     (["predict", PRESET, "--input", "x", "--output", "y", "--beyond"], "unrecognized arguments: --beyond"),
-    (["presets", "--task", "rain"], "There is no task 'rain'. "),
+    (["presets", "--task", "rain"], "There is no task 'rain'. Allowed: precipitation"),
+    (["evaluate", "tau", "--data", "x"], "There is no preset 'tau'. All are listed by: scs-keras presets.\n"),
+    (["demo", "--output", __file__], f"scs-keras demo: {__file__}: is a file where a folder is needed"),
+    (["demo", "--output", "."], 'scs-keras demo: matplotlib is needed: pip install "scs-keras[pictures]"'),
+    (["convert", "x", "--model", "y", "--output", f"{__file__}/a.weights.h5"], f"{__file__}: is a file where a folder"),
+    (["train", PRESET, "--data", "x", "--output", __file__], f"{__file__}: is a file where a folder is needed"),
 )
 WITHOUT_BACKEND = """
 import sys
@@ -180,6 +185,55 @@ def test_help_and_errors_of_use_need_no_backend():
     for _, message in WRONG:
         assert message in said, said
     assert "learning_rate=0.0005" in said and "--beyond" in said and "tau_video_taxibj" in said
+    helped = " ".join(said.split())
+    assert "steps=1200 int" in helped and "freeze= list of str" in helped and "weight_decay=0.0001 float" in helped
+    assert "precipitation_radar Precipitation forecasting on radar" in helped and "weight_decay: of AdamW" in helped
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["predict", PRESET, "--input", __file__, "--output", __file__], "is a file where a folder is needed"),
+        (["evaluate", PRESET, "--data", ".", "--json", f"{__file__}/a.json"], "is a file where a folder is needed"),
+        (["evaluate", PRESET, "--data", ".", "--json", "."], "is a folder where a file is to be written"),
+        (["export", PRESET, "--output", f"{__file__}/x"], "is a file where a folder is needed"),
+        (["export", PRESET, "--output", "x", "--size", "0", "8"], "--size must be positive"),
+        (["demo", "--output", f"{__file__}/x"], "is a file where a folder is needed"),
+        (["predict", PRESET, "--input", __file__, "--output", "x"], 'matplotlib is needed: pip install "scs-keras['),
+        (["evaluate", PRESET, "--data", "nothing", "--weights", __file__], "does not end in .weights.h5"),
+        (["train", PRESET, "--data", "nothing", "--output", "x", "--weights", __file__], "does not end in .weights.h5"),
+        (["train", PRESET, "--data", "nothing", "--output", "x", "--weights", "y"], "There is no weights file 'y'"),
+        (["train", PRESET, "--data", "nothing", "--output", "x", "--set", "seed=-1"], "seed must be at least 0"),
+    ],
+)
+def test_what_can_be_checked_is_checked_before_anything_is_made(arguments, expected, tmp_path, monkeypatch):
+    from scs_keras.zoo.preset import Preset
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Preset, "make", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit) as exit:
+        cli.main(arguments)
+    assert expected in str(exit.value) and "\n" not in str(exit.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a.npz"), "scs-keras presets: a.npz: permission denied."),
+        (OSError("Unable to open file\n (bad)"), "scs-keras presets: Unable to open file (bad)"),
+        (KeyboardInterrupt(), "scs-keras presets: interrupted."),  # and goes on from nowhere
+    ],
+)
+def test_errors_of_files_are_one_sentence(error, said, monkeypatch):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("scs_keras.zoo.tasks", fail)
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["presets"])
+    assert exit.value.code == said
 
 
 def test_commands_print_no_line_that_is_not_ours(small_event, tmp_path):

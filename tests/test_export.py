@@ -72,6 +72,22 @@ def test_versions_count_up_and_a_wrong_export_gets_no_name(tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["4", "5"]
 
 
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    class Archive:
+        track = add_endpoint = lambda *arguments: None
+
+        def write_out(self, path, verbose):
+            raise tf.errors.ResourceExhaustedError(None, None, "{{node SaveV2}} part-0.temp; No space left on device")
+
+    model = zoo.load("scs_precipitation_small_radar", weights=None)
+    monkeypatch.setattr(keras.export, "ExportArchive", Archive)
+    with pytest.raises(OSError, match=f"^{tmp_path}: the export cannot be written: No space left on device$"):
+        export.export(model, tmp_path, size=(16, 16))
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_check_sees_another_models_export(tmp_path):
     model, trained = (zoo.load("convlstm_precipitation_small_radar", weights=each) for each in (None, "preset"))
     signatures = zoo.signatures(model, (5, 16, 16, 1))
@@ -99,7 +115,7 @@ def test_a_model_without_preset(tmp_path):
 
 
 def test_size_must_be_positive(tmp_path):
-    with pytest.raises(ValueError, match="--size must be positive"):
+    with pytest.raises(ValueError, match=r"`size` must be positive. Received: \(0, 8\). For example: size="):
         export.export(zoo.load("scs_precipitation_small_radar", weights=None), tmp_path, size=(0, 8))
 
 

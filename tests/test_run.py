@@ -67,8 +67,8 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
         killed.wait()
         assert (parts / CHECKPOINT).exists() == (sign == CHECKPOINT)
     assert not (parts / WEIGHTS).exists()
-    said = [word for word in command if word != "--quiet"]  # which would not say it
-    resumed = subprocess.run([*said, "--output", str(parts)], capture_output=True, text=True)
+    loud = [part for part in command if part != "--quiet"]
+    resumed = subprocess.run([*loud, "--output", str(parts)], capture_output=True, text=True)
     assert resumed.returncode == 0 and "Going on from step" in resumed.stdout, resumed.stderr
     subprocess.run([*command, "--output", str(whole)], check=True)
     expected, received = weights_of(whole / WEIGHTS), weights_of(parts / WEIGHTS)
@@ -328,6 +328,73 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
     with pytest.raises(FloatingPointError, match="smaller --set learning_rate"):
         callback.on_epoch_end(0, {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_that_became_nan_are_not_kept(tiny, tmp_path, monkeypatch):
+    """By the last step of an epoch, whose loss was still a number."""
+    monkeypatch.setattr(keras.optimizers.Adam, "learning_rate", float("nan"))
+    with pytest.raises(FloatingPointError, match="weights became infinite or NaN in epoch 1. .*another --output"):
+        run.train("tiny", tmp_path, tmp_path / "out", ["steps=1"], verbose=0)
+    assert not (tmp_path / "out" / CHECKPOINT).exists() and not (tmp_path / "out" / WEIGHTS).exists()
+
+
+def test_what_cannot_end_well_leaves_no_training(tiny, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(Tiny, "model", lambda self, samples: 1 / 0)  # for example weights of another model
+        with pytest.raises(ZeroDivisionError):
+            run.train("tiny", tmp_path, out, verbose=0)
+    assert not out.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda path: type("Usage", (), dict(free=100)))
+        patch.setattr(SCSModel, "fit", None)
+        with pytest.raises(OSError, match="MB of free disk"):
+            run.train("tiny", tmp_path, out, verbose=0)
+    assert not list(out.iterdir())
+    (out / "tensorboard").write_text("")
+    with pytest.raises(OSError, match="is a file where a folder is needed"):
+        run.train("tiny", tmp_path, out, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nothing", "is not what a training wrote"),
+        ("[1]", "is not what a training wrote"),
+        ('{"format": 2, "recipe": "tiny"}', "recipe or settings are missing"),
+        ('{"format": 2, "recipe": "tiny", "settings": {"gone": 1, "arguments": {}}}', "of another version"),
+    ],
+)
+def test_a_broken_recipe_json_is_one_sentence(text, expected, tiny, tmp_path):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(ValueError, match=f"recipe.json is .*{expected.removeprefix('is ')}"):
+        run.train(tmp_path, tmp_path, verbose=0)
+
+
+def test_a_broken_checkpoint_shows_before_data_is_read(tiny, tmp_path, monkeypatch):
+    (tmp_path / CHECKPOINT).write_text("half")
+    monkeypatch.setattr(Tiny, "samples", None)
+    with pytest.raises(ValueError, match="does not hold weights of a training .it is no HDF5 file.. Delete it"):
+        run.train("tiny", tmp_path, tmp_path, verbose=0)
+
+
+def test_what_a_killed_training_left_is_removed_at_the_next_start(tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    for name in (CHECKPOINT, WEIGHTS, "recipe.json"):
+        (tmp_path / f".{killed.pid}.{name}").write_text("half")
+    (tmp_path / f".{os.getppid()}.{WEIGHTS}").write_text("another's")
+    Output(tmp_path).check()
+    assert [path.name for path in tmp_path.iterdir()] == [f".{os.getppid()}.{WEIGHTS}"]
+
+
+def test_quiet_is_quiet(tiny, tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # of which there is a hint
+    for verbose, expected in ((0, False), (2, True)):
+        out = tmp_path / str(verbose)
+        interrupt(monkeypatch, 0, "tiny", tmp_path, out, verbose=0)
+        run.train("tiny", tmp_path, out, verbose=verbose)
+        assert ("Going on from step 2" in capfd.readouterr().out) == expected
 
 
 def test_unknown_strategy():

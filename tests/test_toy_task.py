@@ -152,6 +152,25 @@ def test_fine_tuning_starts_from_weights_and_freezes_layers(trained, tmp_path):
         run("train", NAME, "--data", data, "--output", tmp_path / "wrong", "--quiet", "--set", "freeze=backbon")
 
 
+def test_weights_and_frozen_layers_are_options_and_the_end_says_what_to_type(trained, tmp_path, capfd):
+    data, folder = trained
+    command = ["train", NAME, "--data", data, "--output", tmp_path / "my run", "--set", "steps=1", "--set"]
+    command += ["checkpoint_every=1", "--weights", folder / "model.weights.h5", "--freeze", "network"]
+    run(*command)
+    settings = json.loads((tmp_path / "my run" / "recipe.json").read_text())["settings"]
+    assert settings["weights"] == str(folder / "model.weights.h5") and settings["freeze"] == ["network"]
+    said = capfd.readouterr().out
+    assert f"Wrote {tmp_path / 'my run' / 'model.weights.h5'}. Next:" in said
+    assert f"scs-keras evaluate '{tmp_path / 'my run'}' --data {data}" in said and "scs-keras export '" in said
+    run(*command, "--quiet")
+    assert capfd.readouterr().out == ""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "recipe.json").write_bytes((folder / "recipe.json").read_bytes())
+    (tmp_path / "x" / "model.weights.h5").write_bytes((folder / "model.weights.h5").read_bytes()[:3000])
+    with pytest.raises(SystemExit, match=f"Write it anew from the checkpoint: scs-keras train {tmp_path / 'x'} --data"):
+        run("evaluate", tmp_path / "x", "--data", data)
+
+
 def test_a_truth_value_is_one(trained, tmp_path):
     data, _ = trained
     arguments = ["train", NAME, "--data", data, "--output", tmp_path / "out", "--quiet", "--set", "steps=1"]

@@ -93,7 +93,7 @@ def _write(model, signatures, path):
     try:
         archive.write_out(str(path), verbose=False)
     except tf.errors.OpError as error:  # TensorFlow's way to say that the disk is full
-        raise OSError(f"{path.parent}: the export cannot be written. {error.message}") from error
+        raise OSError(f"{path.parent}: the export cannot be written: {error.message.split('; ')[-1]}") from error
 
 
 def _served(value):

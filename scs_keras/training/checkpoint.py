@@ -31,16 +31,20 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is None or not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}{self._what_is_left()}. Start anew with "
-                "a smaller --set learning_rate and another --output."
-            )
+            raise self._diverged(f"loss became {logs and logs['loss']}", epoch)
+        weights = map(keras.ops.convert_to_numpy, self.model.trainable_variables)
+        if not all(np.isfinite(weight).all() for weight in weights):  # by the last step, after its loss
+            raise self._diverged("weights became infinite or NaN", epoch)
         with self.output.writing(self.output.checkpoint) as beside:
             self._write(self.model, beside)
 
-    def _what_is_left(self):
+    def _diverged(self, what, epoch):
         path = self.output.checkpoint
-        return f"; {path} still holds the epoch before" if path.exists() else ""
+        left = f"; {path} still holds the epoch before" if path.exists() else ""
+        return FloatingPointError(
+            f"The {what} in epoch {epoch + 1}{left}. "
+            "Start anew with a smaller --set learning_rate and another --output."
+        )
 
     def _write(self, model, path):
         model.save_weights(path)

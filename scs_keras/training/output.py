@@ -13,10 +13,16 @@ from typing import Any
 from scs_keras.core.arguments import check_known
 from scs_keras.training.recipe import Recipe
 from scs_keras.training.task import recipes
-from scs_keras.zoo.files import check_output_folder, remove_leftovers, temporary_beside, written_beside
+from scs_keras.zoo.files import (
+    check_output_folder,
+    check_weights_file,
+    remove_leftovers,
+    temporary_beside,
+    written_beside,
+)
+from scs_keras.zoo.words import words
 
 FORMAT = 2  # of recipe.json; version 0.1.0 wrote none
-ANEW = "Start anew in another --output."
 
 
 class Output:
@@ -71,7 +77,7 @@ class Output:
 
         Raises:
             OSError: nothing can be written, or a folder lies where a file is to be.
-            ValueError: recipe.json is of version 0.1.0, or cannot be read.
+            ValueError: recipe.json is of version 0.1.0, or cannot be read, or the checkpoint cannot.
         """
         if not self.chief:
             return
@@ -80,6 +86,9 @@ class Output:
         check_output_folder(self.tensorboard)
         if self.recipe_file.exists():
             self._read()
+        if self.checkpoint.exists():
+            remedy = f"Delete it, then the training starts from its first step, or {_anew()[0].lower()}{_anew()[1:]}"
+            check_weights_file(self.checkpoint, "a training", remedy)
         remove_leftovers(self.folder, "|".join(re.escape(path.name) for path in files))
 
     def remember(self, recipe: Recipe, files: Sequence[str] = ()) -> None:
@@ -126,7 +135,7 @@ class Output:
         try:
             return known[found["recipe"]](**settings)
         except TypeError as error:  # a setting that there no longer is
-            raise ValueError(f"{self.recipe_file} is of another version of scs-keras ({error}). {ANEW}") from error
+            raise ValueError(f"{self.recipe_file} is of another version of scs-keras ({error}). {_anew()}") from error
 
     def files(self) -> list[str]:
         """Names of the files that were trained on; [] where that is not known."""
@@ -141,17 +150,17 @@ class Output:
             raise FileNotFoundError(f"{self.folder} holds no training: {self.recipe_file.name} is missing.")
         try:
             found = json.loads(self.recipe_file.read_text(encoding="utf-8"))
-            version = found.get("format") if "recipe" in found else FORMAT
+            version = found.get("format")
         except (ValueError, AttributeError, TypeError) as error:
-            raise ValueError(f"{self.recipe_file} is not what a training wrote ({error}). {ANEW}") from error
+            raise ValueError(f"{self.recipe_file} is not what a training wrote ({error}). {_anew()}") from error
         if version != FORMAT:
             raise ValueError(
                 f"{self.folder} holds a training of scs-keras 0.1, whose recipes were other ones: it does not go on "
-                f"here. {ANEW} Its model.weights.h5 still loads with zoo.load(PRESET, weights=FILE) or --weights."
+                f"here. {_anew()} Its model.weights.h5 still loads with zoo.load(PRESET, weights=FILE) or --weights."
             )
         if not isinstance(found.get("recipe"), str) or not isinstance(found.get("settings"), dict):
             raise ValueError(
-                f"{self.recipe_file} is not what a training wrote (recipe or settings are missing). {ANEW}"
+                f"{self.recipe_file} is not what a training wrote (recipe or settings are missing). {_anew()}"
             )
         return found
 
@@ -176,6 +185,11 @@ class Output:
         """The rows of log.csv."""
         with open(self.log) as file:
             return list(csv.DictReader(file))
+
+
+def _anew():
+    anew = "Start anew in another --output."
+    return words(anew, "Train anew.", train=anew)
 
 
 def _text(recipe, files=()):

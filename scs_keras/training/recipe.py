@@ -118,9 +118,6 @@ class Recipe:
         """More callbacks of `fit`."""
         return []
 
-    def rehearse(self, model: "keras.Model", samples: TrainingData) -> None:
-        """Raises, before the first step, what `finish` would raise after the last."""
-
     def finish(self, model: "keras.Model", samples: TrainingData) -> None:
         """What comes after the last step, before the weights are written."""
 

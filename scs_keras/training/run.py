@@ -115,9 +115,8 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
     with strategy_scope(strategy):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
         step = checkpoint.restore(model)
-    recipe.rehearse(model, samples)
-    folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
     checkpoint.rehearse(model)
+    folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):

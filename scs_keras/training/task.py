@@ -154,13 +154,13 @@ class Task:
         return list({option.name: option for option in options if option.command == command}.values())
 
 
-def check_needs(what: str, needs: Mapping[str, str]) -> None:
+def check_needs(needs: Mapping[str, str]) -> None:
     """Raises ImportError, with what to type, for the first package of {package: extra} that cannot be imported."""
     for package, extra in needs.items():
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise ImportError(f'{what} needs {package}: pip install "scs-keras[{extra}]"') from error
+            raise ImportError(f'{package} is needed: pip install "scs-keras[{extra}]"') from error
 
 
 def check_writable(options: Sequence[Option], values: Mapping[str, Any]) -> None:

@@ -33,6 +33,12 @@ def temporary_beside(path):
     beside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield beside
+    except (OSError, RuntimeError) as error:  # HDF5's, which have no file name, and say why in their text
+        found = re.search(r"errno = (\d+)", str(error))
+        number = int(found[1]) if found else getattr(error, "errno", None)
+        if number is None or getattr(error, "filename", None) is not None:
+            raise
+        raise OSError(number, f"cannot be written: {os.strerror(number)}", str(path)) from error
     finally:
         _remove(beside)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scs_keras.core.arguments import check_known
+from scs_keras.core.arguments import check_known, is_count
 from scs_keras.zoo.files import check_weights_file
 from scs_keras.zoo.reference import Reference, resolve
 from scs_keras.zoo.words import words
@@ -103,11 +103,21 @@ class Preset:
         return self.record_path.exists()
 
     def with_arguments(self, **changes: Any) -> "Preset":
-        """The same with other arguments of the builder, among them those that change the shapes."""
+        """The same with other arguments of the builder, among them those that change the shapes.
+
+        Raises:
+            ValueError: `input_shape` is not as many whole numbers as the preset's.
+        """
         if not changes:
             return self
         changes = {name: _plain(value) for name, value in changes.items()}
-        shape = tuple(changes.get("input_shape", self.input_shape))
+        shape = changes.get("input_shape", self.input_shape)
+        if not isinstance(shape, tuple) or len(shape) != len(self.input_shape) or not all(map(is_count, shape)):
+            example = words(str(self.input_shape), f'--set "model.input_shape={list(self.input_shape)}"')
+            raise ValueError(
+                f"input_shape is (time, height, width, channels), whole numbers of at least 1. Received: {shape!r}. "
+                f"For example: {example}."
+            )
         same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
         channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
         return replace(
@@ -131,8 +141,19 @@ class Preset:
             check_known(f"argument of {self.name}", name, known)
 
     def make(self) -> "keras.Model":
-        """The compiled model at random initial weights, built for the preset's input shape."""
-        model = self.builder(**self.arguments)
+        """The compiled model at random initial weights, built for the preset's input shape.
+
+        Raises:
+            ValueError: an argument has an impossible value.
+        """
+        try:
+            model = self.builder(**self.arguments)
+        except (TypeError, KeyError) as error:
+            if not self.changed:
+                raise
+            given = ", ".join(f"{name}={value!r}" for name, value in self.changed.items())
+            reason = f"there is no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{self.name} cannot be made with {given}: {reason}.") from error
         if not model.built:
             model.build((None, *self.input_shape))
         model.preset = self

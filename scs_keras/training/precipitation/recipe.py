@@ -86,8 +86,9 @@ class PrecipitationRadar(Recipe):
         return frames, target, weigh(frames, target, valid[:, None], self.border)
 
     def finish(self, model: "keras.Model", samples: TrainingData) -> None:
-        """Fits the calibration of weak rain on whole training events as they are."""
-        model.calibration.fit(self._forecasts(model, samples.train.every(CALIBRATION_STRIDE)))
+        """Fits the calibration of weak rain, where the model has one, on whole training events as they are."""
+        if hasattr(model, "calibration"):
+            model.calibration.fit(self._forecasts(model, samples.train.every(CALIBRATION_STRIDE)))
 
     @staticmethod
     def _forecasts(model, samples) -> Iterator[tuple[Any, Any, Any]]:
