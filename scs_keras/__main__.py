@@ -7,13 +7,15 @@ use and the list of presets need no backend.
 import argparse
 import inspect
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 import scs_keras
+from scs_keras.zoo.words import typed
 
 PRESET_OR_RUN = "name of a preset (scs-keras presets), or the folder of a training"
 _SETTINGS = dict(action="append", default=[], metavar="KEY=VALUE")
@@ -31,15 +33,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = next((word for word in words if not word.startswith("-")), None)
     try:
-        parser = command_line(name, words)
-        options = vars(parser.parse_args(words))
-        options.pop("run")(**{name: value for name, value in options.items() if name not in ("run", "command")})
+        with typed(name):
+            parser = command_line(name, words)
+            options = vars(parser.parse_args(words))
+            options.pop("run")(**{name: value for name, value in options.items() if name not in ("run", "command")})
     except BrokenPipeError:  # what reads our output, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, FloatingPointError, ImportError) as error:
+    except OSError as error:
+        sys.exit(f"scs-keras {name}: {_sentence(error)}")
+    except (ValueError, FloatingPointError, ImportError) as error:
         sys.exit(f"scs-keras {name}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"scs-keras {name}: interrupted. The same command goes on from the last checkpoint.")
+        goes_on = " The same command goes on from the last checkpoint." if name == "train" else ""
+        sys.exit(f"scs-keras {name}: interrupted.{goes_on}")
+
+
+def _sentence(error):
+    """An OSError without its number and in one line: the file, and what is wrong with it."""
+    if error.strerror is None or error.filename is None:
+        return " ".join(str(error).split())
+    return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}."
 
 
 # The parser ---------------------------------------------------------------------------------------------------------
@@ -121,8 +134,11 @@ def _add_task_command(parsers, name, by_task, words):
 
 def _run_task_command(command):
     def run(task=None, **options):
+        from scs_keras.training.task import check_needs, check_writable
         from scs_keras.zoo.reference import resolve
 
+        check_writable(command.options, options)
+        check_needs("This command", command.needs)
         start_backend()
         said = resolve(command.run)(**options)
         if said is not None:
@@ -160,36 +176,75 @@ def add_train(parser, subject):
     from scs_keras.training.run import recipe_of
     from scs_keras.training.task import recipes
 
-    parser.add_argument("recipe", help=f"{', '.join(recipes())}; or a preset's name; or the folder of a training")
+    parser.add_argument("recipe", metavar="RECIPE|PRESET|RUN", help="recipe, a preset's name, or folder of a training")
     parser.add_argument("--data", required=True, help="folder with the data")
     parser.add_argument("--output", help="folder for checkpoints, logs and weights")
     parser.add_argument(
         "--set", **_SETTINGS, help="change a value of the recipe, or model.KEY, an argument of the model"
     )
+    parser.add_argument(
+        "--weights", metavar="preset|FILE", help="start from the preset's trained weights, or from a .weights.h5 file"
+    )
+    parser.add_argument("--freeze", metavar="NAME,NAME", help="layers of the model that do not train")
     parser.add_argument("--strategy", default="one", choices=STRATEGIES, help="devices of this machine")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--quiet", action="store_true", help="print nothing")
     parser.set_defaults(run=train)
     if subject is not None:
         parser.epilog = _settings(recipe_of(subject))
+        return
+    lines = (
+        f"    {name:24} {(inspect.getdoc(recipe) or '').partition(chr(10))[0]}" for name, recipe in recipes().items()
+    )
+    parser.epilog = "\n".join(["Recipes; scs-keras train RECIPE --help has the settings of one:", *lines])
 
 
 def _settings(recipe):
-    """What the recipe is, its settings, those of every recipe, and their values."""
-    from scs_keras.training.recipe import Recipe
+    """What the recipe is, its settings, those of every recipe, and their values and types."""
+    from scs_keras.training.recipe import Recipe, type_name
 
     own, of_all = (inspect.cleandoc(kind.__doc__ or "").partition("Attributes:") for kind in (type(recipe), Recipe))
-    values = (f"    {each.name}={getattr(recipe, each.name)}" for each in fields(recipe) if each.name != "arguments")
+    kinds = get_type_hints(type(recipe))
+    values = (
+        f"    {f'{each.name}={shown(getattr(recipe, each.name))}':40} {type_name(kinds[each.name])}"
+        for each in fields(recipe)
+        if each.name != "arguments"
+    )
     return "\n".join(
-        [own[0], f"Settings:{own[2]}", "", f"Settings of every recipe:{of_all[2]}", "", "Their values:", *values]
+        [own[0], f"Settings:{own[2]}", "", f"Settings of every recipe:{of_all[2]}", "", "Values and types:", *values]
     )
 
 
-def train(recipe, data, output, set, strategy, quiet):
+def shown(value):
+    """A setting's value as it is typed."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def train(recipe, data, output, set, weights, freeze, strategy, quiet):
+    from scs_keras.training.output import Output
     from scs_keras.training.run import recipe_of, train
 
-    recipe_of(recipe, (each for each in set if not each.startswith("model.")))  # what is wrong shows at once
+    set = [
+        *set,
+        *(f"{key}={value}" for key, value in dict(weights=weights, freeze=freeze).items() if value is not None),
+    ]
+    made = recipe_of(recipe, (each for each in set if not each.startswith("model.")))  # what is wrong shows at once
+    if output is not None:
+        Output(output).check()
     start_backend()
     train(recipe, data, output, set, strategy, verbose=0 if quiet else 1)
+    if not quiet:
+        print(_next(Output(output or recipe), data, made.task))
+
+
+def _next(output, data, task_name):
+    """Where the weights of a training are, and what to type next."""
+    from scs_keras.training.task import task
+
+    run, data = shlex.quote(str(output.folder)), shlex.quote(str(data))
+    lines = [f"evaluate {run} --data {data}", f"predict {run} --input FILE --output DIR", f"export {run} --output DIR"]
+    if not task(task_name).predict:
+        del lines[1]
+    return "\n".join([f"Wrote {output.weights}. Next:", *(f"    scs-keras {line}" for line in lines)])
 
 
 def _add_source(parser):
@@ -205,6 +260,7 @@ def _source(source, weights, set):
         start_backend()
     made = source_of(source, weights, set)
     start_backend()
+    made.check_weights()
     return made
 
 
@@ -255,8 +311,9 @@ def add_export(parser, subject):
 
 def export(source, weights, set, output, size):
     model = _source(source, weights, set)
-    from scs_keras.serving.export import export
+    from scs_keras.serving.export import check_arguments, export
 
+    check_arguments(output, size)
     print(export(model.load(), output, size))
 
 

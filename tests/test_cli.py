@@ -94,7 +94,7 @@ def test_presets_are_listed(capsys):
         ),
         (
             ["export", "scs_precipitation_15_reec", "--output", "x"],
-            'zoo.load("scs_precipitation_15_reec", weights=None)',
+            "or give --weights FILE",
         ),
     ],
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from scs_keras import zoo
+from scs_keras.core.frozen import parts
 from scs_keras.serving.export import export
 from tests.checks import assert_close, check_step, randomize, to_numpy
 
@@ -70,6 +71,11 @@ def test_every_task_has_a_case():
     assert {preset.task for preset in SMALL} == set(zoo.tasks()) and len(SMALL) >= 19
 
 
+def copy(model):
+    """The model as its config makes it, at new weights."""
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+
+
 # The zoo's models ---------------------------------------------------------------------------------
 
 
@@ -81,11 +87,20 @@ def test_built_and_small(model):
 
 
 def test_config_round_trip(model):
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    again = copy(model)
     assert str(again.get_config()) == str(model.get_config()) and again.preset == model.preset
     assert again.built and again.compiled
     again.set_weights(model.get_weights())
     assert_close(again(inputs(model.preset)), model(inputs(model.preset)))
+
+
+def test_a_frozen_part_stays_frozen(model):
+    again = copy(model)
+    part = next(part for _, part, _ in parts(again) if part.trainable_variables)
+    part.trainable = False
+    left = [variable.path for variable in again.trainable_variables]
+    assert [variable.path for variable in copy(again).trainable_variables] == left
+    assert len(left) < len(model.trainable_variables)
 
 
 def test_file_round_trip(model, tmp_path):

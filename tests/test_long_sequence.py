@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scs_keras import LTSC, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, LTSC, SCSModel, SCSNetwork
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close, random, randomize, to_numpy
 
@@ -243,3 +243,44 @@ def test_errors(make, message):
     with pytest.raises(ValueError, match=message) as error:
         make()
     assert "Received" in str(error.value)
+
+
+def test_q_is_set_from_the_losses_of_the_last_clip_as_they_are():
+    """Not from their share of the sequence: Eq. 20 compares them with the first loss."""
+    switch = ASTSGD(initial_loss=50.0, threshold=0.1, alpha=1.0)
+    model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+    ltsc = LTSC(3, overlap=0.3, overlap_weight=0.0, carry="none")
+    model.compile(
+        keras.optimizers.SGD(0.0), "mse", spatial_loss="mse", switch=switch, long_sequence=ltsc, run_eagerly=True
+    )
+    x, y = random(2, 7, 5, 5, 1), 3 + random(2, 7, 5, 5, 1, seed=1)
+    model.train_on_batch(x, y)
+    clip = ltsc.clips(7)[-1]
+    assert clip.share < 0.5
+    frames, target = x[:, clip.start : clip.stop], y[:, clip.start + clip.new : clip.stop]
+    L_g, L_s = (
+        float(np.mean((to_numpy(model(frames, stream=stream))[:, clip.new :] - target) ** 2))
+        for stream in ("main", "spatial")
+    )
+    expected = 0.5 + 0.5 * (L_s - 0.1) / (50.0 - 0.1) * (L_g / L_s)
+    assert 0.5 < expected < 1
+    assert float(switch.q) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("clip", [2, 3, 5])
+def test_regularisation_counts_once_however_many_clips(clip):
+    """With no other loss a step of SGD takes the kernels by the gradient of the penalty, once."""
+    model = SCSModel(SCSNetwork([2], kernel_regularizer=keras.regularizers.L2(0.1)), keras.layers.Dense(1))
+    model.build((None, 5, 4, 4, 1))
+    ltsc = LTSC(clip, overlap_weight=0.0)
+    model.compile(
+        keras.optimizers.SGD(1.0), "mse", loss_weights=dict(main=0.0), long_sequence=ltsc, clip=None, run_eagerly=True
+    )
+    kernel = model.network.scs_layers[0].cell.spatial_kernel
+    before = to_numpy(kernel)
+    loss = model.train_on_batch(random(2, 5, 4, 4, 1), random(2, 5, 4, 4, 1))
+    np.testing.assert_allclose(to_numpy(kernel), 0.8 * before, rtol=1e-5)
+    penalty = 0.1 * sum(
+        float(np.sum(to_numpy(v) ** 2)) for v in (before, model.network.scs_layers[0].cell.temporal_kernel / 0.8)
+    )
+    assert float(np.ravel(loss)[0]) == pytest.approx(penalty, rel=1e-4)

@@ -318,3 +318,60 @@ def test_in_compile():
         direct = make()
         direct.update_state(target, frames)
         np.testing.assert_allclose(logs[metric.name], float(direct.result()), rtol=1e-5)
+
+
+# --- what is not a number, and large counts ---------------------------------------------------------------------------
+
+
+def test_a_prediction_that_is_not_a_number_scores_nan_everywhere():
+    target = np.random.default_rng(0).random((1, 2, 8, 8, 1)).astype("float32")
+    prediction = target.copy()
+    prediction[0, 0, 3, 3] = np.nan
+    for score in (
+        metrics.peak_signal_to_noise_ratio,
+        metrics.structural_similarity,
+        metrics.squared_error_per_frame,
+        metrics.absolute_error_per_frame,
+    ):
+        values = numpy_of(score(target, prediction))
+        assert np.isnan(values[0, 0]) and not np.isnan(values[0, 1]), score
+    counts = metrics.contingency_counts(target, prediction, axis=(0, 2, 3, 4))
+    for score in (
+        metrics.critical_success_index,
+        metrics.false_alarm_ratio,
+        metrics.probability_of_detection,
+        metrics.binary_correlation,
+    ):
+        values = numpy_of(score(*counts))
+        assert np.isnan(values[0]) and not np.isnan(values[1]), score
+    for make in (metrics.CriticalSuccessIndex, metrics.PeakSignalToNoiseRatio, metrics.StructuralSimilarity):
+        metric = make()
+        metric.update_state(target, prediction)
+        assert np.isnan(float(metric.result())), make
+
+
+def test_what_lies_under_a_mask_does_not_count():
+    target, mask = np.ones((2, 4, 4, 1), "float32"), np.ones((2, 4, 4, 1), "float32")
+    prediction = 0.5 * target
+    prediction[:, 0], mask[:, 0] = np.nan, 0
+    np.testing.assert_allclose(numpy_of(metrics.squared_error_per_frame(target, prediction, mask)), 12 * 0.25)
+    np.testing.assert_allclose(numpy_of(metrics.absolute_error_per_frame(target, prediction, mask)), 12 * 0.5)
+    assert [int(count) for count in metrics.contingency_counts(target, prediction, 0.5, mask)] == [24, 0, 0]
+
+
+@pytest.mark.parametrize("batch", [1, 2**22 + 1])
+def test_counts_go_on_beyond_what_float32_counts(batch, monkeypatch):
+    """Hits and misses added in turn, beyond 2 ** 24 of them: by ones, and by large odd numbers."""
+    metric = metrics.CriticalSuccessIndex()
+    for rest, multiples in zip(metric.counts, metric.multiples):
+        rest.assign(0.0)
+        multiples.assign(16.0)  # 2 ** 24
+    hits, misses, _ = (np.float32(batch), np.float32(2 * batch), 0)
+    monkeypatch.setattr(metrics, "contingency_counts", lambda *arguments: (hits, misses, np.float32(0)))
+    for _ in range(5):
+        metric.update_state(np.zeros(1), np.zeros(1))
+    totals = [int(float(m)) * 2**20 + int(float(rest)) for rest, m in zip(metric.counts, metric.multiples)]
+    assert totals == [2**24 + 5 * batch, 2**24 + 10 * batch, 2**24]
+    assert float(metric.result()) == pytest.approx(totals[0] / sum(totals), rel=1e-6)
+    metric.reset_state()
+    assert np.isnan(float(metric.result()))

@@ -423,3 +423,20 @@ def test_layer_switch_works_outside_the_model_too():
         tape.watch(x)
         training, inference = layer(x, training=True), layer(x)
     assert not np.any(tape.gradient(training, x)) and np.any(tape.gradient(inference, x))
+
+
+@pytest.mark.parametrize("long_sequence", [None, LTSC(2)])
+def test_logged_losses_of_the_goals_are_weighed_by_the_batch_as_the_loss_is(long_sequence):
+    """Five samples in batches of four and one, the last one far off; also when Keras evaluates."""
+    model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+    x, y = random(5, 4, 4, 3, 1), random(5, 4, 4, 3, 1, seed=1)
+    y[4] += 10
+    weights = dict(spatial=0.0)
+    model.compile(
+        keras.optimizers.SGD(0.0), "mse", spatial_loss="mse", loss_weights=weights, run_eagerly=True,
+        long_sequence=long_sequence and LTSC(2, overlap_weight=0.0),
+    )  # fmt: skip
+    logs = {name: values[0] for name, values in model.fit(x, y, batch_size=4, shuffle=False, verbose=0).history.items()}
+    assert logs["main_loss"] == pytest.approx(logs["loss"], rel=1e-5)
+    scores = model.evaluate(x, y, batch_size=4, return_dict=True, verbose=0)
+    assert scores["main_loss"] == pytest.approx(scores["loss"], rel=1e-5)

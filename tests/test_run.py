@@ -67,7 +67,8 @@ def test_killed_and_resumed_equals_uninterrupted(radar, tmp_path):
         killed.wait()
         assert (parts / CHECKPOINT).exists() == (sign == CHECKPOINT)
     assert not (parts / WEIGHTS).exists()
-    resumed = subprocess.run([*command, "--output", str(parts)], capture_output=True, text=True)
+    said = [word for word in command if word != "--quiet"]  # which would not say it
+    resumed = subprocess.run([*said, "--output", str(parts)], capture_output=True, text=True)
     assert resumed.returncode == 0 and "Going on from step" in resumed.stdout, resumed.stderr
     subprocess.run([*command, "--output", str(whole)], check=True)
     expected, received = weights_of(whole / WEIGHTS), weights_of(parts / WEIGHTS)

@@ -385,3 +385,9 @@ def test_errors(make, message):
 
 def test_threshold_below_the_measured_loss_is_fine():
     measured(1.9)
+
+
+@pytest.mark.parametrize("initial_loss", [0.9, 0.01, 1])
+def test_any_positive_first_loss_is_one(initial_loss):
+    """Squared errors begin far below 1."""
+    assert value(ASTSGD(initial_loss=initial_loss).initial_loss) == pytest.approx(initial_loss)

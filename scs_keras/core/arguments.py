@@ -30,21 +30,58 @@ def check_counts(**values):
             raise ValueError(f"`{name}` is a whole number of at least 1. Received: {name}={value!r}.")
 
 
-def check_known(kind: str, name: object, known: Iterable[str]) -> None:
-    """Raises ValueError unless `name` is one of `known`; the message gives the nearest and all of them.
+MOST_NAMES = 20  # that a message lists
+
+
+def check_known(kind: str, name: object, known: Iterable[str], listed: str = "") -> None:
+    """Raises ValueError unless `name` is one of `known`; the message gives the nearest, if one is near, and all of
+    them, if they are not too many.
 
     Args:
         kind: what is named, for example "preset".
         name: what was received.
         known: all names there are; upper and lower case are the same for "nearest".
+        listed: sentence that says where they are, in place of more names than `MOST_NAMES`.
     """
     known = list(known)
     if name in known:
         return
     spelt = {each.lower(): each for each in known}
-    near = difflib.get_close_matches(str(name).lower(), spelt, n=1, cutoff=0.0)
+    near = difflib.get_close_matches(str(name).lower(), spelt, n=1)
     guess = f" Did you mean {spelt[near[0]]!r}?" if near else ""
-    raise ValueError(f"There is no {kind} {name!r}.{guess} Allowed: {', '.join(known) or 'none'}.")
+    all_of_them = f"Allowed: {', '.join(known) or 'none'}."
+    raise ValueError(
+        f"There is no {kind} {name!r}.{guess} {listed if len(known) > MOST_NAMES and listed else all_of_them}"
+    )
+
+
+OWN_WAYS = {
+    "stateful": "Hand the states on yourself: `initial_states=`, `return_states=True`, or `step`.",
+    "return_state": "Call with return_states=True.",
+    "return_sequences": "Take the last frame of what comes out, outputs[:, -1].",
+    "activity_regularizer": "Penalise what comes out in the layer that takes it, or in the loss.",
+}
+
+
+def check_arguments(owner: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Raises ValueError for the first name in `given` that is not among `allowed`; says what does it instead."""
+    allowed = list(allowed)
+    for name in given:
+        if name not in allowed:
+            raise ValueError(
+                f"{owner} does not take the argument `{name}`. Allowed: {', '.join(allowed)}. Received: {name}=... "
+                f"{OWN_WAYS.get(name, 'Leave it out.')}"
+            )
+
+
+def refuse_activity_regularizer(owner: str, given: Iterable[str]) -> None:
+    """Raises ValueError if `activity_regularizer` is among the names: `owner` is run in ways that Keras cannot see."""
+    if "activity_regularizer" in given:
+        raise ValueError(
+            f"{owner} cannot honour `activity_regularizer`: its outputs come from a loop over time, or from `run`. "
+            "Received: activity_regularizer=... Give it to the layer around, such as keras.layers.RNN or SCS2D, "
+            "or to a layer of the head."
+        )
 
 
 def python_number(value: Any) -> Any:

@@ -6,7 +6,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import Tensor, as_gate, axes_of, check_channels, is_count, is_number
+from scs_keras.core.arguments import (
+    Tensor,
+    as_gate,
+    axes_of,
+    check_channels,
+    is_count,
+    is_number,
+    refuse_activity_regularizer,
+)
 from scs_keras.core.keras_private import serialize_shared
 from scs_keras.core.operator import add_bias, apply_operator, integer_tuple, output_size
 from scs_keras.core.rnn_support import install
@@ -80,8 +88,8 @@ class SCSCell(keras.Layer):
         `(output, [gate])`, both (batch, *output frame, F).
 
     Raises:
-        ValueError: on an argument outside these ranges, an even kernel size, a wrong number of input
-            axes, an input without a known channel size or with another than the cell was built for, a
+        ValueError: on an argument outside these ranges or `activity_regularizer`, an even kernel size, a wrong number
+            of input axes, an input without a known channel size or with another than the cell was built for, a
             frame smaller than the kernel with "valid" padding, or a state of another shape.
 
     References:
@@ -115,6 +123,7 @@ class SCSCell(keras.Layer):
         initial_gate: float = 0.5,
         **kwargs: Any,
     ) -> None:
+        refuse_activity_regularizer("SCSCell", kwargs)
         super().__init__(**kwargs)
         install(SCSCell)  # pyright: ignore[reportArgumentType]  (teaches keras.layers.RNN that states are images)
         if rank not in (0, 1, 2, 3):

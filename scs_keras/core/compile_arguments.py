@@ -19,6 +19,16 @@ class FunctionLoss(keras.losses.Loss):
         return self.function(y_true, y_pred)
 
 
+def inner_optimizer(optimizer):
+    """The optimiser that makes the step: the one inside, where a LossScaleOptimizer is around it."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def steps_between_updates(optimizer):
+    """The batches whose gradients the optimiser averages by itself before it moves the weights."""
+    return inner_optimizer(optimizer).gradient_accumulation_steps or 1
+
+
 def as_loss(loss):
     """A Keras loss from its name, config, function or object; None stays None."""
     loss = keras.losses.get(loss)

@@ -74,7 +74,7 @@ def optical_flow(
     smoothing: float = 0.2,
     presmooth: float = 0.5,
 ) -> Tensor:
-    """Dense flow between consecutive frames: frames[t](x) = frames[t + 1](x + flow[t](x)).
+    """Dense flow between consecutive frames: `frames[t](x) = frames[t + 1](x + flow[t](x))`.
 
     Lucas-Kanade on a pyramid with iterated warping (Bouguet). The normal equations are damped, and areas where nothing
     can be seen, such as dry ones on radar, take on the flow of their surroundings; a frame without any structure has

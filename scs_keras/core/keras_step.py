@@ -2,6 +2,8 @@
 
 import keras
 
+from scs_keras.core.compile_arguments import inner_optimizer
+
 
 class KerasStep(keras.Model):
     """The base of SCSModel elsewhere, for example on JAX. It takes one gradient of everything, its optimiser clips."""
@@ -12,9 +14,10 @@ class KerasStep(keras.Model):
         return losses
 
     def configure_backend(self):
-        self.optimizer.clipvalue = self.clip
+        optimizer = inner_optimizer(self.optimizer)
+        optimizer.clipvalue = self.clip
         if self.accumulate_steps > 1:
-            self.optimizer.gradient_accumulation_steps = self.accumulate_steps
+            optimizer.gradient_accumulation_steps = self.accumulate_steps
 
     def train_step(self, state, data):
         logs, state = super().train_step(state, data)

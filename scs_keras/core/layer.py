@@ -8,6 +8,7 @@ from keras import ops
 
 from scs_keras.core.arguments import Tensor, as_gate, check_sequence
 from scs_keras.core.cell import SCSCell, check_stream
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.normalization import BranchNormalization, check_normalization
 from scs_keras.core.recurrence import hold_last, iterate
 from scs_keras.core.switch import active_switch, use_branch
@@ -28,7 +29,7 @@ def over_frames(function: Callable, sequence: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class SCS2D(keras.Layer):
+class SCS2D(KeepsFrozen):
     """Semi-coupled layer over a sequence of images; equal to `keras.layers.RNN(SCSCell(...))`.
 
     h_s and the input half of h_t run over all time steps at once; only the convolution over the gate
@@ -83,7 +84,14 @@ class SCS2D(keras.Layer):
         cell_arguments = {name: kwargs.pop(name) for name in self.CELL_ARGUMENTS if name in kwargs}
         super().__init__(**kwargs)
         self.cell = SCSCell(
-            filters, kernel_size, strides, rank=2, name="cell", dtype=self.dtype_policy, **cell_arguments
+            filters,
+            kernel_size,
+            strides,
+            rank=2,
+            name="cell",
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+            **cell_arguments,
         )
         self.normalization = check_normalization(normalization)
         self.return_sequences = return_sequences
@@ -97,8 +105,9 @@ class SCS2D(keras.Layer):
         batch, _, *frame = check_sequence(sequence_shape, "SCS2D")
         self.cell.build((batch, *frame))
         if self.normalization:
-            self.s_norm = BranchNormalization(self.normalization, ("main", "spatial"), dtype=self.dtype_policy)
-            self.c_norm = BranchNormalization(self.normalization, ("main", "temporal"), dtype=self.dtype_policy)
+            same = dict(trainable=self.trainable, dtype=self.dtype_policy)
+            self.s_norm = BranchNormalization(self.normalization, ("main", "spatial"), **same)
+            self.c_norm = BranchNormalization(self.normalization, ("main", "temporal"), **same)
             for norm in (self.s_norm, self.c_norm):
                 norm.build((None, *self.cell.frame_size, self.cell.filters))
         if self.stateful:

@@ -133,14 +133,16 @@ def contingency_counts(
         axis: axes to sum over, for instance (0, 2, 3, 4) for one count per lead time. None sums over all.
 
     Returns:
-        ContingencyCounts of float32, exact up to 2 ** 24 each.
+        ContingencyCounts of float32, exact up to 2 ** 24 each; NaN where a value that counts is NaN, which is neither
+        an event nor none.
     """
     target, forecast = _pair(target, forecast)
+    unknown = _count(ops.where(ops.isnan(target + forecast), float("nan"), 0.0), mask, axis)
     target, forecast = target >= threshold, forecast >= threshold
     return ContingencyCounts(
-        hits=_count(ops.logical_and(target, forecast), mask, axis),
-        misses=_count(ops.logical_and(target, ops.logical_not(forecast)), mask, axis),
-        false_alarms=_count(ops.logical_and(ops.logical_not(target), forecast), mask, axis),
+        hits=unknown + _count(ops.logical_and(target, forecast), mask, axis),
+        misses=unknown + _count(ops.logical_and(target, ops.logical_not(forecast)), mask, axis),
+        false_alarms=unknown + _count(ops.logical_and(ops.logical_not(target), forecast), mask, axis),
     )
 
 
@@ -233,11 +235,12 @@ def peak_signal_to_noise_ratio(
 ) -> Tensor:
     """PSNR of each frame in dB, 20 log10(data_range / RMSE): (..., height, width, channels) -> (...).
 
-    Infinite where a frame is predicted exactly. `clip` as in `structural_similarity`.
+    Infinite where a frame is predicted exactly, NaN where a value is. `clip` as in `structural_similarity`.
     """
     target, prediction = _images(target, prediction, clip)
     error = ops.mean(ops.square(prediction - target), axis=(-3, -2, -1))
-    return ops.where(error > 0, -10.0 * ops.log10(ops.maximum(error, 1e-37) / data_range**2), float("inf"))
+    exact = error == 0
+    return ops.where(exact, float("inf"), -10.0 * ops.log10(ops.where(exact, 1.0, error) / data_range**2))
 
 
 # --- Keras metrics ----------------------------------------------------------------------------------------------------
@@ -304,8 +307,14 @@ class PeakSignalToNoiseRatio(_MeanOf):
         super().__init__(peak_signal_to_noise_ratio, name, dtype, data_range=data_range, clip=clip)
 
 
+_MULTIPLE = 2.0**20
+
+
 class _PooledCounts(keras.metrics.Metric):
     """Pools contingency counts over all batches; subclasses name the score.
+
+    A float32 holds whole numbers up to 2 ** 24 and then stops counting. So each count is two variables, a multiple of
+    2 ** 20 and the rest, exact up to 2 ** 44.
 
     Args:
         threshold: an event is a value at or above it; the paper's is 0.5.
@@ -318,18 +327,25 @@ class _PooledCounts(keras.metrics.Metric):
     def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.threshold = threshold
-        self.counts = [self.add_variable((), "zeros", name=field) for field in ContingencyCounts._fields]
+        self.counts, self.multiples = (
+            [self.add_variable((), "zeros", name=f"{field}{ending}") for field in ContingencyCounts._fields]
+            for ending in ("", "_multiples")
+        )
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> None:
         if sample_weight is not None:
             missing = len(ops.shape(y_true)) - len(ops.shape(sample_weight))
             sample_weight = ops.reshape(sample_weight, (*ops.shape(sample_weight), *(1,) * missing))
         counts = contingency_counts(y_true, y_pred, self.threshold, sample_weight)
-        for total, count in zip(self.counts, counts):
-            total.assign_add(ops.cast(count, total.dtype))
+        for rest, multiples, count in zip(self.counts, self.multiples, counts):
+            total = ops.convert_to_tensor(rest) + ops.cast(count, rest.dtype)
+            whole = ops.floor(total / _MULTIPLE)
+            rest.assign(total - whole * _MULTIPLE)
+            multiples.assign_add(whole)
 
     def result(self) -> Tensor:
-        return type(self).score(*(ops.convert_to_tensor(total) for total in self.counts))
+        totals = (m * _MULTIPLE + ops.convert_to_tensor(rest) for rest, m in zip(self.counts, self.multiples))
+        return type(self).score(*totals)
 
     def get_config(self) -> dict:
         return {"name": self.name, "dtype": self.dtype, "threshold": self.threshold}
@@ -390,7 +406,10 @@ def _images(target, prediction, clip=None):
 
 def _count(values, mask=None, axis=None):
     values = _float(values)
-    return ops.sum(values if mask is None else values * _float(mask), axis=axis)
+    if mask is not None:
+        mask = _float(mask)
+        values = ops.where(mask == 0, 0.0, values * mask)  # whatever lies under the mask, also NaN
+    return ops.sum(values, axis=axis)
 
 
 def _ratio(part, whole):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import Tensor, check_sequence
+from scs_keras.core.arguments import Tensor, check_sequence, refuse_activity_regularizer
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.signatures import Signature, streaming, whole
@@ -40,7 +40,7 @@ class SCSModel(StreamTrainer):
         return_states: whether the gates after step `state_index` are returned too.
 
     Raises:
-        ValueError: if `network` has no `run`; as `SCSNetwork`.
+        ValueError: if `network` has no `run`, or for `activity_regularizer`; as `SCSNetwork`.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class SCSModel(StreamTrainer):
         average: bool = False,
         **kwargs: Any,
     ) -> None:
+        refuse_activity_regularizer(type(self).__name__, kwargs)
         super().__init__(**kwargs)
         if not callable(getattr(network, "run", None)):
             raise ValueError(
@@ -69,7 +70,13 @@ class SCSModel(StreamTrainer):
         self.goals = {"spatial": spatial_goal, "temporal": temporal_goal}
         self.average = average
         self.frames_shape = None  # (time, height, width, channels), once built
+        self.freeze_parts()
         self.prepare_training()
+
+    def freeze_parts(self) -> None:
+        """A model made with trainable=False has no part that trains, as if it were set later."""
+        for part in [] if self.trainable else self.layers:
+            part.trainable = False
 
     # Forward ------------------------------------------------------------------------------------
 
@@ -168,7 +175,7 @@ class SCSModel(StreamTrainer):
     def get_config(self) -> dict:
         serialize = keras.saving.serialize_keras_object
         return dict(
-            name=self.name,
+            super().get_config(),  # name, dtype, trainable
             network=serialize(self.network),
             head=serialize(self.head),
             spatial_head=serialize(self.sub_heads["spatial"]),
@@ -182,7 +189,7 @@ class SCSModel(StreamTrainer):
     @classmethod
     def from_config(cls, config: dict) -> "SCSModel":
         config = {
-            name: value if name in ("name", "average") else keras.saving.deserialize_keras_object(value)
+            name: value if name in ("name", "average", "trainable") else keras.saving.deserialize_keras_object(value)
             for name, value in config.items()
         }
         return cls(**config)

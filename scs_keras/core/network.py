@@ -6,8 +6,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import Tensor, check_sequence, is_integer
+from scs_keras.core.arguments import Tensor, check_arguments, check_sequence, is_integer
 from scs_keras.core.cell import check_stream
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
 from scs_keras.core.states import filled
@@ -98,8 +99,18 @@ def as_stages(structure: Any) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def check_valid_padding(stages: tuple[Stage, ...]) -> None:
+    """Raises ValueError if padding="valid" would make the frames of a block smaller than its residual line's."""
+    for stage in stages:
+        if stage.shortcut_every and stage.kernel_size != 1:
+            raise ValueError(
+                "A residual line adds a block's input to its output, which padding='valid' makes smaller. Allowed: "
+                f"padding='same', or stages without `shortcut_every`. Received: padding='valid', {stage}."
+            )
+
+
 @keras.saving.register_keras_serializable("scs_keras")
-class SCSNetwork(keras.Layer):
+class SCSNetwork(KeepsFrozen):
     """A deep network of semi-coupled layers, one set of weights for the streams T, T1 and T2.
 
     A residual line adds a block's input to its output: the identity where the shape stays, else a
@@ -107,8 +118,9 @@ class SCSNetwork(keras.Layer):
 
     Args:
         structure: a variant's name (`VARIANTS`), a list of filters (a plain stack), or a list of `Stage`.
-        **layer_arguments: of every `SCS2D` layer: `normalization`, `activation`, `switch`,
-            `kernel_initializer`, `initial_gate`, `unroll`, ...; `name` and `dtype` are the network's.
+        name, dtype, trainable: of the network.
+        **layer_arguments: of every `SCS2D` layer: `normalization`, `activation`, `switch`, `unroll`, ...
+            (`LAYER_ARGUMENTS`). What a sequence in and a sequence out leave no room for is refused.
 
     Call arguments:
         frames: (batch, time, height, width, channels), floating point; integers are cast.
@@ -122,15 +134,21 @@ class SCSNetwork(keras.Layer):
         the list of final gates.
 
     Raises:
-        ValueError: as `SCS2D`; also if the structure is none of these, or `initial_states` has another
-            number of gates than the network layers.
+        ValueError: as `SCS2D`; also if the structure is none of these, a layer's argument is not among those
+            above, a residual line would need another padding, or `initial_states` has another number of gates
+            than the network layers.
     """
+
+    LAYER_ARGUMENTS = ("normalization", "unroll", *SCS2D.CELL_ARGUMENTS)
 
     def __init__(
         self, structure: Any, name: str | None = None, dtype: Any = None, trainable: bool = True, **layer_arguments: Any
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable)
+        check_arguments("SCSNetwork", layer_arguments, ("name", "dtype", "trainable", *self.LAYER_ARGUMENTS))
         self.stages = as_stages(structure)
+        if layer_arguments.get("padding") == "valid":
+            check_valid_padding(self.stages)
         self.layer_arguments = layer_arguments
         self.scs_layers, self.blocks = [], []
         for stage in self.stages:
@@ -146,6 +164,7 @@ class SCSNetwork(keras.Layer):
                     stage.kernel_size,
                     strides=stage.strides if index == 0 else 1,
                     name=f"layer_{len(self.scs_layers)}",
+                    trainable=self.trainable,
                     dtype=self.dtype_policy,
                     **self.layer_arguments,
                 )
@@ -156,7 +175,7 @@ class SCSNetwork(keras.Layer):
             if stage.shortcut_every:
                 shortcut = Shortcut(
                     stage.filters, strides, block[0].normalization,
-                    name=f"shortcut_{len(self.blocks)}", dtype=self.dtype_policy,
+                    name=f"shortcut_{len(self.blocks)}", trainable=self.trainable, dtype=self.dtype_policy,
                 )  # fmt: skip
             self.blocks.append((block, shortcut, stage.pool if first + size == stage.layers else None))
 
@@ -230,7 +249,7 @@ class SCSNetwork(keras.Layer):
             if shortcut is not None:
                 u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
             if pool:
-                u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same"), u)
+                u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same", data_format="channels_last"), u)
         return u, gates
 
     def step(self, frame: Tensor, states: list[Tensor], stream: str = "main") -> tuple[Tensor, list[Tensor]]:
@@ -306,14 +325,15 @@ class Shortcut(keras.Layer):
     def build(self, shape: tuple) -> None:
         """shape: (batch, time, height, width, channels) of the block's input."""
         if shape[-1] != self.filters or self.strides != 1:
+            same = dict(trainable=self.trainable, dtype=self.dtype_policy)
             self.convolution = keras.layers.Conv2D(
-                self.filters, 1, self.strides, padding="same",
-                kernel_initializer="glorot_normal", dtype=self.dtype_policy,
+                self.filters, 1, self.strides, padding="same", data_format="channels_last",
+                kernel_initializer="glorot_normal", **same,
             )  # fmt: skip
             self.convolution.build((None, *shape[2:]))
             if self.normalization:
                 streams = ("main", "spatial", "temporal")
-                self.norm = BranchNormalization(self.normalization, streams, dtype=self.dtype_policy)
+                self.norm = BranchNormalization(self.normalization, streams, **same)
                 self.norm.build((None, None, None, self.filters))
         self.built = True
 

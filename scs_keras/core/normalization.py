@@ -36,9 +36,10 @@ class BranchNormalization(keras.Layer):
 
     def build(self, shape):
         channels = shape[-1]
+        same = dict(trainable=self.trainable, dtype=self.dtype_policy)
         if self.kind == "group":
             groups = math.gcd(8, channels)
-            self.group = keras.layers.GroupNormalization(groups, epsilon=self.epsilon, dtype=self.dtype_policy)
+            self.group = keras.layers.GroupNormalization(groups, epsilon=self.epsilon, **same)
             self.group.build((None, *shape[-3:]))
         else:
             self.gamma = self.add_weight(name="gamma", shape=(channels,), initializer="ones")
@@ -46,7 +47,7 @@ class BranchNormalization(keras.Layer):
             for stream in self.streams:
                 layer = keras.layers.BatchNormalization(
                     momentum=self.momentum, epsilon=self.epsilon, center=False, scale=False,
-                    name=stream, dtype=self.dtype_policy,
+                    name=stream, **same,
                 )  # fmt: skip
                 layer.build((None, *shape[-3:]))
                 self.statistics[stream] = layer

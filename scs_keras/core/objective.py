@@ -139,10 +139,13 @@ class Objective:
             temporal = losses.get("temporal", losses["main"])
             self.model.switch.update(losses["spatial"], temporal, losses["main"])
 
-    def track(self, losses: dict[str, Tensor]) -> None:
-        """Logs the losses; Keras's losses are scaled by 1/replicas, logs are not."""
+    def track(self, losses: dict[str, Tensor], batch_size: Any) -> None:
+        """Logs the losses, weighed by the size of the batch as `loss` is.
+
+        Keras's losses are scaled by 1/replicas, logs are not.
+        """
         for name, loss in losses.items():
-            self.model.trackers[name].update_state(loss * self.model.replicas)
+            self.model.trackers[name].update_state(loss * self.model.replicas, sample_weight=batch_size)
 
     def silent_trackers(self) -> list[keras.metrics.Metric]:
         """Those that have nothing to log, or the same as `loss`."""

@@ -10,6 +10,7 @@ import itertools
 import keras
 import tensorflow as tf
 
+from scs_keras.core.compile_arguments import steps_between_updates
 from scs_keras.core.keras_private import loss_tracker, make_function
 
 
@@ -38,8 +39,10 @@ class TensorFlowStep(keras.Model):
             )
         collect = make_function(self, functools.partial(self.train_step, apply=False))
         apply = make_function(self, self.train_step)
-        with self.distribute_strategy.scope():
-            self.gradient_sums = GradientSums(self.accumulate_steps, self.trainable_variables)
+        self.gradient_sums = None
+        if self.built:  # as it is under a strategy; else the first step makes them, once it knows the variables
+            with self.distribute_strategy.scope():
+                self.gradient_sums = GradientSums(self.accumulate_steps, self.trainable_variables)
         batches = itertools.count(1)
 
         def train_function(iterator):
@@ -56,8 +59,10 @@ class TensorFlowStep(keras.Model):
         batch = tf.shape(tf.nest.flatten(x)[0])[0]
         loss = self.objective.total(losses) * self.replicas
         loss_tracker(self).update_state(loss, sample_weight=batch)
-        self.objective.track(losses)
+        self.objective.track(losses, batch)
         if self.accumulate_steps > 1:
+            if self.gradient_sums is None:
+                self.gradient_sums = GradientSums(self.accumulate_steps, self.trainable_variables)
             gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:
             self._apply(gradients)
@@ -110,6 +115,9 @@ class TensorFlowStep(keras.Model):
         return [each if each is None else tf.convert_to_tensor(each) / tf.cast(scale, each.dtype) for each in gradients]
 
     def _apply(self, gradients):
+        # With all variables, those without a gradient too: a loaded model's optimiser is built for these.
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
         pairs = [(g, v) for g, v in zip(gradients, self.trainable_variables) if g is not None]
         gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
         if self.replicas > 1:
@@ -121,7 +129,7 @@ class TensorFlowStep(keras.Model):
         scale = self.optimizer.scale_loss(tf.constant(1.0)) / self.replicas
         self.optimizer.apply_gradients([(g * tf.cast(scale, g.dtype), v) for g, v in zip(gradients, variables)])
         if self.switch is not None:
-            self.switch.advance()
+            self.switch.advance(1 / steps_between_updates(self.optimizer))
 
     def _clip(self, gradient):
         # Infinities pass, so that the loss-scaling optimiser sees them and skips the step.
@@ -135,7 +143,7 @@ class GradientSums:
     def __init__(self, steps, variables):
         self.steps = steps
         self.sums = [
-            keras.Variable(tf.zeros(v.shape), dtype="float32", trainable=False, aggregation="none") for v in variables
+            keras.Variable("zeros", v.shape, dtype="float32", trainable=False, aggregation="none") for v in variables
         ]
 
     def add(self, gradients, last):

@@ -4,6 +4,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import keras
+from keras import ops
 
 from scs_keras.core.arguments import Tensor
 from scs_keras.core.cell import SCSCell
@@ -13,7 +14,9 @@ from scs_keras.core.compile_arguments import (
     check_long_sequence,
     check_losses,
     one_switch,
+    steps_between_updates,
 )
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.keras_private import all_layers, set_layer
 from scs_keras.core.long_sequence import LTSC
 from scs_keras.core.objective import SUB_GOALS, Objective
@@ -26,7 +29,7 @@ else:
     from scs_keras.core.keras_step import KerasStep as BackendStep
 
 
-class StreamTrainer(BackendStep):
+class StreamTrainer(KeepsFrozen, BackendStep):
     """The training half of `SCSModel`: its step is the backend's, its losses are the `Objective`'s."""
 
     can_be_cut = True  # into clips by `LTSC`: one output for each input frame
@@ -108,8 +111,8 @@ class StreamTrainer(BackendStep):
             if training:
                 self.objective.tell_switch(losses)
         if training and self.switch is not None:
-            self.switch.advance(1 / self.accumulate_steps)
-        self.objective.track(losses)
+            self.switch.advance(1 / steps_between_updates(self.optimizer))
+        self.objective.track(losses, ops.shape(y)[0])
         return self.objective.total(losses)
 
     @functools.wraps(keras.Model.fit)

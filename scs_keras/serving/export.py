@@ -1,8 +1,6 @@
 """SavedModel export for TF Serving."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import keras
@@ -10,6 +8,8 @@ import numpy as np
 
 import scs_keras
 from scs_keras import zoo
+from scs_keras.zoo.files import check_output_folder, remove_leftovers, written_beside
+from scs_keras.zoo.words import words
 
 TOLERANCE = 1e-5
 
@@ -35,37 +35,42 @@ def export(model: keras.Model, output: str | Path, size: tuple[int, int] | None 
     Raises:
         ValueError: for a model without preset, a size below 1, another backend than TensorFlow, or an export that
             does not give the model's numbers.
+        OSError: nothing can be written to `output`.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"Export needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
-        )
+    check_arguments(output, size)
     if getattr(model, "preset", None) is None:
         raise ValueError(
             f"Export takes a model of the zoo. Received: {type(model).__name__} without a `preset`. "
             "For example: export(zoo.load(NAME), output)."
         )
-    if size is not None and min(size) < 1:
-        raise ValueError(f"--size must be positive. Received: {tuple(size)}. For example: --size 256 256.")
     time, height, width, channels = model.preset.input_shape
     frame = (*(size or (height, width)), channels)
     signatures = zoo.signatures(model, (time, *frame))
     output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    version = 1 + max((int(path.name) for path in output.iterdir() if path.name.isdigit()), default=0)
-    beside = output / f"writing_{version}"
-    shutil.rmtree(beside, ignore_errors=True)
-    _write(model, signatures, beside)
-    try:
+    remove_leftovers(output, "[0-9]+")
+    versions = (int(path.name) for path in output.glob("*") if path.name.isdigit())
+    path = output / str(1 + max(versions, default=0))
+    with written_beside(path) as beside:  # TF Serving sees folders whose name is a number
+        _write(model, signatures, beside)
         parity = check(model, signatures, beside)
-    except ValueError:
-        shutil.rmtree(beside)
-        raise
-    (beside / "assets.extra").mkdir()
-    report = dict(preset=model.preset.name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
-    (beside / "assets.extra" / "parity.json").write_text(json.dumps(report, indent=1))
-    os.replace(beside, output / str(version))
-    return output / str(version)
+        (beside / "assets.extra").mkdir()
+        report = dict(preset=model.preset.name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
+        (beside / "assets.extra" / "parity.json").write_text(json.dumps(report, indent=1))
+    return path
+
+
+def check_arguments(output: str | Path, size: tuple[int, int] | None) -> None:
+    """Raises what `export` does that can be known before there is a model."""
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"Export needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
+        )
+    if size is not None and min(size) < 1:
+        raise ValueError(
+            words("`size` must be positive. ", "--size must be positive. ")
+            + f"Received: {tuple(size)}. For example: {words('size=(256, 256)', '--size 256 256')}."
+        )
+    check_output_folder(output)
 
 
 def _write(model, signatures, path):
@@ -85,7 +90,10 @@ def _write(model, signatures, path):
             for spec in signature.inputs
         ]
         archive.add_endpoint(signature.name, endpoint(signature), specs)
-    archive.write_out(str(path), verbose=False)
+    try:
+        archive.write_out(str(path), verbose=False)
+    except tf.errors.OpError as error:  # TensorFlow's way to say that the disk is full
+        raise OSError(f"{path.parent}: the export cannot be written. {error.message}") from error
 
 
 def _served(value):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from scs_keras.training.output import Output
-from scs_keras.zoo.files import load_weights
+from scs_keras.zoo.files import check_space, load_weights
 
 _GROUP = "scs_keras_training"  # beside what Keras writes, which it does not read
 
@@ -32,16 +32,33 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is None or not np.isfinite(logs["loss"]):
             raise FloatingPointError(
-                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}; {self.output.checkpoint} still holds "
-                "the step before. Use a smaller --set learning_rate."
+                f"The loss became {logs and logs['loss']} in epoch {epoch + 1}{self._what_is_left()}. Start anew with "
+                "a smaller --set learning_rate and another --output."
             )
         with self.output.writing(self.output.checkpoint) as beside:
-            self.model.save_weights(beside)
-            with h5py.File(beside, "a") as file:
-                group = file.create_group(_GROUP)
-                group.attrs["minutes"] = self.minutes_so_far()
-                for number, state in enumerate(_generators(self.model)):
-                    group[str(number)] = keras.ops.convert_to_numpy(state)
+            self._write(self.model, beside)
+
+    def _what_is_left(self):
+        path = self.output.checkpoint
+        return f"; {path} still holds the epoch before" if path.exists() else ""
+
+    def _write(self, model, path):
+        model.save_weights(path)
+        with h5py.File(path, "a") as file:
+            group = file.create_group(_GROUP)
+            group.attrs["minutes"] = self.minutes_so_far()
+            for number, state in enumerate(_generators(model)):
+                group[str(number)] = keras.ops.convert_to_numpy(state)
+
+    def rehearse(self, model: keras.Model) -> None:
+        """Writes a checkpoint that is thrown away: what cannot be written, or found again, shows before the first step.
+
+        Raises:
+            OSError: there is no room for two checkpoints and the final weights, or the file cannot be written.
+        """
+        with self.output.writing(self.output.checkpoint, keep=False) as trial:
+            self._write(model, trial)
+            check_space(trial.parent, 2 * trial.stat().st_size)  # beside this one
 
     def minutes_so_far(self) -> float:
         """Minutes that the training took, those before an interruption included."""
@@ -54,9 +71,9 @@ class Checkpoint(keras.callbacks.Callback):
             ValueError: it is of another model.
         """
         path = self.output.checkpoint
+        model.optimizer.build(model.trainable_variables)
         if not path.exists():
             return 0
-        model.optimizer.build(model.trainable_variables)
         load_weights(
             model, path, "this recipe's model in this version",
             "Go on with the version of scs-keras that wrote it, or start anew in another --output.",
@@ -70,9 +87,9 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def minutes_of(path: Path) -> float:
-    """The minutes that a training took until its checkpoint."""
+    """The minutes that a training took until its checkpoint; 0 for one that does not say."""
     with h5py.File(path) as file:
-        return float(file[_GROUP].attrs["minutes"])
+        return float(file[_GROUP].attrs["minutes"]) if _GROUP in file else 0.0
 
 
 def _generators(model):

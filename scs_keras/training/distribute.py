@@ -8,9 +8,17 @@ STRATEGIES = ("one", "mirrored")
 
 
 def check_strategy(name: str) -> None:
-    """Raises ValueError unless it is one of STRATEGIES."""
+    """Raises ValueError unless it is one of STRATEGIES that the backend has."""
     if name not in STRATEGIES:
         raise ValueError(f"The strategy must be one of {STRATEGIES}. Received: {name!r}.")
+    if name == "one":
+        return
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"{name!r} needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
+        )
 
 
 def strategy_scope(name: str) -> contextlib.AbstractContextManager:
@@ -25,12 +33,6 @@ def strategy_scope(name: str) -> contextlib.AbstractContextManager:
     check_strategy(name)
     if name == "one":
         return contextlib.nullcontext()
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"'mirrored' needs TensorFlow. Received: backend {keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow."
-        )
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy().scope()

@@ -14,7 +14,7 @@ from scs_keras.training.samples import Samples, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
 from scs_keras.training.task import Prediction
-from scs_keras.zoo.files import written_beside
+from scs_keras.zoo.files import check_output_file, written_beside
 
 if TYPE_CHECKING:
     import keras
@@ -116,6 +116,9 @@ def evaluate(
         ValueError: for an unknown data set or option, or bad data.
         FileNotFoundError: files are missing.
     """
+    if json_file is not None:
+        check_output_file(json_file)
+    source.check_weights()
     options = dict(reader_options or {})
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made

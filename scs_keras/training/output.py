@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -12,9 +13,10 @@ from typing import Any
 from scs_keras.core.arguments import check_known
 from scs_keras.training.recipe import Recipe
 from scs_keras.training.task import recipes
-from scs_keras.zoo.files import written_beside
+from scs_keras.zoo.files import check_output_folder, remove_leftovers, temporary_beside, written_beside
 
 FORMAT = 2  # of recipe.json; version 0.1.0 wrote none
+ANEW = "Start anew in another --output."
 
 
 class Output:
@@ -53,32 +55,50 @@ class Output:
         return self.folder / "tensorboard"
 
     @contextlib.contextmanager
-    def writing(self, path: Path) -> Iterator[Path]:
-        """Gives a temporary path with the endings of `path`, which replaces `path` when all went well."""
+    def writing(self, path: Path, keep: bool = True) -> Iterator[Path]:
+        """Gives a temporary path with the endings of `path`, which replaces `path` when all went well, if kept."""
         if self.chief:
-            with written_beside(path) as beside:
+            with (written_beside if keep else temporary_beside)(path) as beside:
                 yield beside
         else:
             with tempfile.TemporaryDirectory() as folder:
                 yield Path(folder) / path.name
 
+    def check(self) -> None:
+        """What can be known before data is read: files can be written here, and no other training of 0.1.0 is here.
+
+        What killed processes left half-written is removed.
+
+        Raises:
+            OSError: nothing can be written, or a folder lies where a file is to be.
+            ValueError: recipe.json is of version 0.1.0, or cannot be read.
+        """
+        if not self.chief:
+            return
+        files = (self.recipe_file, self.checkpoint, self.weights, self.log)
+        check_output_folder(self.folder, [path.name for path in files])
+        check_output_folder(self.tensorboard)
+        if self.recipe_file.exists():
+            self._read()
+        remove_leftovers(self.folder, "|".join(re.escape(path.name) for path in files))
+
     def remember(self, recipe: Recipe, files: Sequence[str] = ()) -> None:
-        """Writes recipe.json, or checks that the folder belongs to the same recipe.
+        """Writes recipe.json, or checks that the folder belongs to the same recipe; errors as `check_same`.
 
         Args:
             recipe: with everything filled in.
             files: names of those that are trained on.
-
-        Raises:
-            ValueError: it belongs to another one, or to version 0.1.0.
         """
-        content = dict(format=FORMAT, recipe=name_of(recipe), settings=asdict(recipe), files=list(files))
-        text = json.dumps(content, indent=1)
+        self.check_same(recipe)
         if not self.recipe_file.exists():
             with self.writing(self.recipe_file) as beside:
-                beside.write_text(text)
+                beside.write_text(_text(recipe, files))
+
+    def check_same(self, recipe: Recipe) -> None:
+        """Raises ValueError if the folder belongs to another recipe, or to version 0.1.0."""
+        if not self.recipe_file.exists():
             return
-        found, mine = self._read(), json.loads(text)
+        found, mine = self._read(), json.loads(_text(recipe))
         settings = {"recipe": found["recipe"], **found["settings"]}, {"recipe": mine["recipe"], **mine["settings"]}
         differing = sorted(key for key in settings[0] | settings[1] if settings[0].get(key) != settings[1].get(key))
         if differing:
@@ -103,7 +123,10 @@ class Output:
         settings["arguments"] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in settings["arguments"].items()
         }
-        return known[found["recipe"]](**settings)
+        try:
+            return known[found["recipe"]](**settings)
+        except TypeError as error:  # a setting that there no longer is
+            raise ValueError(f"{self.recipe_file} is of another version of scs-keras ({error}). {ANEW}") from error
 
     def files(self) -> list[str]:
         """Names of the files that were trained on; [] where that is not known."""
@@ -116,17 +139,24 @@ class Output:
     def _read(self) -> dict[str, Any]:
         if not self.recipe_file.is_file():
             raise FileNotFoundError(f"{self.folder} holds no training: {self.recipe_file.name} is missing.")
-        found = json.loads(self.recipe_file.read_text())
-        if found.get("format") != FORMAT:
+        try:
+            found = json.loads(self.recipe_file.read_text(encoding="utf-8"))
+            version = found.get("format") if "recipe" in found else FORMAT
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(f"{self.recipe_file} is not what a training wrote ({error}). {ANEW}") from error
+        if version != FORMAT:
             raise ValueError(
                 f"{self.folder} holds a training of scs-keras 0.1, whose recipes were other ones: it does not go on "
-                "here. Start anew in another --output; its model.weights.h5 still loads with "
-                "zoo.load(PRESET, weights=FILE) or --weights."
+                f"here. {ANEW} Its model.weights.h5 still loads with zoo.load(PRESET, weights=FILE) or --weights."
+            )
+        if not isinstance(found.get("recipe"), str) or not isinstance(found.get("settings"), dict):
+            raise ValueError(
+                f"{self.recipe_file} is not what a training wrote (recipe or settings are missing). {ANEW}"
             )
         return found
 
-    def loggers(self, append: bool) -> list[Any]:
-        """Callbacks that write log.csv and, where TensorBoard is installed, its logs."""
+    def loggers(self, append: bool, verbose: int = 1) -> list[Any]:
+        """Callbacks that write log.csv and, where TensorBoard is installed, its logs; else, if verbose, it says so."""
         import keras
 
         if not self.chief:
@@ -138,13 +168,19 @@ class Output:
 
             made.append(keras.callbacks.TensorBoard(self.tensorboard, write_graph=False))
         except ImportError:
-            print('No TensorBoard logs: pip install "scs-keras[tensorboard]".')
+            if verbose and not append:
+                print('No TensorBoard logs: pip install "scs-keras[tensorboard]".')
         return made
 
     def rows(self) -> list[dict[str, str]]:
         """The rows of log.csv."""
         with open(self.log) as file:
             return list(csv.DictReader(file))
+
+
+def _text(recipe, files=()):
+    content = dict(format=FORMAT, recipe=name_of(recipe), settings=asdict(recipe), files=list(files))
+    return json.dumps(content, indent=1)
 
 
 def name_of(recipe: Recipe) -> str:

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from scs_keras.training.source import Source
+from scs_keras.training.task import check_needs
+from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.reference import resolve
 
 
@@ -18,10 +20,14 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
 
     Raises:
         ValueError: the task has no predictions from files, or the file is bad.
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file, or nothing can be written to `output`.
+        ImportError: a package that it needs is missing.
     """
     if not source.task.predict:
         raise ValueError(f"{source.name} is for {source.task.name}, which makes no predictions from files.")
     if not Path(file).exists():
         raise FileNotFoundError(f"{file}: there is no such file.")
+    check_output_folder(output)
+    source.check_weights()
+    check_needs(f"Predicting with {source.name}", source.task.predict_needs)
     print(resolve(source.task.predict)(source.load(), Path(file), Path(output), **options))

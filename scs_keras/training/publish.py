@@ -16,7 +16,7 @@ from scs_keras.training.output import Output, name_of
 from scs_keras.training.samples import files_of, spread
 from scs_keras.training.scores import by_part
 from scs_keras.training.source import source
-from scs_keras.zoo.files import without_optimizer, written_beside
+from scs_keras.zoo.files import check_output_file, check_output_folder, without_optimizer, written_beside
 from scs_keras.zoo.preset import file_sha256
 
 
@@ -37,7 +37,12 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
             f"{training} is a training with other arguments than the preset's: {run.arguments}. Only its own can be "
             "published."
         )
-    output, preset, model = Output(training), run.preset, run.load()
+    output, preset = Output(training), run.preset
+    for path in (preset.weights_path, preset.record_path, preset.card_path):
+        check_output_file(path)
+    if golden is not None:
+        check_output_folder(golden)
+    model = run.load()
     samples = read(run, data)
     limit = run.task.dataset(run.dataset).limit
     scores = score_model(model, run, samples, lambda: read(run, data, split="train"), limit, progress=True)

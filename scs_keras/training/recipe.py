@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
 from scs_keras.training.task import task
+from scs_keras.zoo.words import presets_are_listed
 
 if TYPE_CHECKING:
     import keras
@@ -65,8 +66,8 @@ class Recipe:
         preset = zoo.get_preset(self.preset)
         if preset.task != self.task:
             raise ValueError(
-                f"preset={self.preset} is no {self.task} model but for {preset.task}. "
-                f"Allowed: {', '.join(each.name for each in zoo.list_presets(self.task))}."
+                f"preset={self.preset} is no {self.task} model but for {preset.task}. Allowed: those for {self.task}, "
+                f"for example {type(self).preset}. {presets_are_listed(self.task)}"
             )
         preset.check_arguments(self.arguments)
         task(self.task).dataset(self.dataset_name)
@@ -75,6 +76,13 @@ class Recipe:
                 "steps, checkpoint_every and batch_size must be at least 1. Received: "
                 f"steps={self.steps}, checkpoint_every={self.checkpoint_every}, batch_size={self.batch_size}."
             )
+        if not 0 <= self.seed < 2**32:  # what Keras takes
+            raise ValueError(f"seed must be at least 0 and below 2**32. Received: seed={self.seed}.")
+
+    def check_weights(self) -> None:
+        """Raises ValueError for weights to start from that there are not, before any data is read."""
+        if self.weights:
+            self.changed_preset.weights_file(self.weights)
 
     def samples(self, folder: str, split: str) -> "Samples":
         """A part of the data: "train" or "val"."""
@@ -109,6 +117,9 @@ class Recipe:
     def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
         """More callbacks of `fit`."""
         return []
+
+    def rehearse(self, model: "keras.Model", samples: TrainingData) -> None:
+        """Raises, before the first step, what `finish` would raise after the last."""
 
     def finish(self, model: "keras.Model", samples: TrainingData) -> None:
         """What comes after the last step, before the weights are written."""
@@ -168,6 +179,15 @@ def with_settings(recipe: Recipe, settings: typing.Iterable[str]) -> Recipe:
             example = getattr(recipe, key)
             raise ValueError(f"--set {setting!r}: {key} is {error}. For example: {key}={example}.") from None
     return replace(recipe, **changes, arguments=arguments)
+
+
+def type_name(kind: Any) -> str:
+    """What people call an annotated type: "int", "list of str", "float or none"."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " or ".join("none" if each is type(None) else type_name(each) for each in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"list of {type_name(typing.get_args(kind)[0])}"
+    return kind.__name__
 
 
 def literal(text: str) -> Any:

@@ -19,6 +19,7 @@ from scs_keras.training.samples import Samples, files_of, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import without_optimizer
+from scs_keras.zoo.words import presets_are_listed, words
 
 if TYPE_CHECKING:
     import keras
@@ -55,7 +56,8 @@ def recipe_of(what: str | Path, settings: Iterable[str] = ()) -> Recipe:
     elif is_run(what):
         recipe = Output(what).recipe()
     else:
-        check_known("recipe, preset or folder of a training", str(what), [*known, *presets])
+        listed = f"Allowed: {', '.join(known)}, a preset or the folder of a training. {presets_are_listed()}"
+        check_known("recipe, preset or folder of a training", str(what), [*known, *presets], listed)
         raise AssertionError
     return with_settings(recipe, settings)
 
@@ -80,20 +82,25 @@ def train(
         verbose: of `fit`.
 
     Raises:
-        ValueError: for an unknown recipe or setting, fewer than one step, bad data, or an output folder of another
-            training or version.
+        ValueError: for an unknown recipe or setting, fewer than one step, bad data, weights that do not fit, or an
+            output folder of another training or version.
+        OSError: nothing can be written to the output folder, or the disk is full.
     """
     if output is None and not is_run(what):
-        raise ValueError("A new training needs an output folder. For example: --output my_run.")
+        example = words('output="my_run"', "--output my_run")
+        raise ValueError(f"A new training needs an output folder. For example: {example}.")
     recipe = recipe_of(what, settings)
+    folder = Output(what if output is None else output, is_chief())
+    folder.check()
     recipe.check()
     check_strategy(strategy)
+    if not folder.checkpoint.exists():
+        recipe.check_weights()
     samples = Parts(recipe, str(data))
     recipe = recipe.resolve(samples)
-    folder = Output(what if output is None else output, is_chief())
+    folder.check_same(recipe)
     training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
     callbacks = recipe.callbacks(samples)
-    folder.remember(recipe, files_of(samples.train))
     return _fit(recipe, samples, folder, callbacks, strategy, verbose)
 
 
@@ -108,7 +115,10 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
     with strategy_scope(strategy):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
         step = checkpoint.restore(model)
-    if step:
+    recipe.rehearse(model, samples)
+    folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
+    checkpoint.rehearse(model)
+    if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):
         model.fit(
@@ -117,7 +127,7 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
             initial_epoch=start // recipe.checkpoint_every,
             epochs=-(-end // recipe.checkpoint_every),
             shuffle=False,  # the stream is
-            callbacks=[checkpoint, *callbacks, *folder.loggers(append=start > 0)],
+            callbacks=[checkpoint, *callbacks, *folder.loggers(start > 0, verbose)],
             verbose=verbose,
         )
     recipe.finish(model, samples)

@@ -104,6 +104,8 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
     for block in dict.fromkeys(column.block for column in columns):
         lines += ["", *_over_columns([column for column in columns if column.block == block], results)]
     for axis, parts in by_part(scores).items():
+        if len(parts) < 2:  # the same once more
+            continue
         lines += ["", "", f"By {axis}:"]
         for column in columns:
             if column.main:

@@ -9,6 +9,8 @@ from scs_keras import zoo
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import ARGUMENT, literal
 from scs_keras.training.task import Task, task
+from scs_keras.zoo.files import check_weights_file
+from scs_keras.zoo.words import words
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +28,7 @@ class Source:
         weights: as for `zoo.load`.
         dataset: what it was trained on, or is for.
         arguments: those that were changed.
+        of_run: whether the weights are those of a training's folder.
     """
 
     name: str
@@ -33,13 +36,26 @@ class Source:
     weights: str | Path | None
     dataset: str
     arguments: dict[str, Any]
+    of_run: bool = False
 
     @property
     def task(self) -> Task:
         return task(self.preset.task)
 
+    def check_weights(self) -> None:
+        """Raises ValueError unless there is a whole file of weights; no model is made for it."""
+        if self.of_run:
+            remedy = f"Write it anew from the checkpoint: scs-keras train {self.name} --data DIR."
+            check_weights_file(self.weights, self.name, remedy)
+        else:
+            self.preset.weights_file(self.weights)
+
     def load(self) -> "keras.Model":
-        """The compiled model with its weights; its preset's data set is what it was trained on, or is for."""
+        """The compiled model with its weights; its preset's data set is what it was trained on, or is for.
+
+        Raises:
+            ValueError: the weights are not the model's.
+        """
         model = zoo.load(self.preset.name, weights=self.weights, **self.arguments)
         model.preset = replace(model.preset, dataset=self.dataset)
         return model
@@ -55,7 +71,7 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
 
     Args:
         what: name of a preset, or the output folder of a finished `scs-keras train`.
-        weights: a `.weights.h5` file instead of the preset's; not with a folder, which has its own.
+        weights: a `.weights.h5` file instead of the preset's; not with a training's folder, which has its own.
         settings: "model.KEY=VALUE" strings, arguments of the model in place of the preset's or the training's.
 
     Raises:
@@ -74,8 +90,8 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
 def _of_run(folder, weights, settings):
     if weights:
         raise ValueError(
-            f"{folder} is a training, which has weights of its own. Leave --weights out, or give the name of its "
-            "preset instead of the folder."
+            f"{folder} is a training, which has weights of its own. Leave {words('`weights`', '--weights')} out, or "
+            "give the name of its preset instead of the folder."
         )
     output = Output(folder)
     recipe = output.recipe()
@@ -89,7 +105,7 @@ def _of_run(folder, weights, settings):
         recipe.changed_preset.check_arguments(changes)
     arguments = {**recipe.arguments, **changes}
     preset = recipe.changed_preset.with_arguments(**changes)
-    return Source(str(folder), preset, output.weights, recipe.dataset, arguments)
+    return Source(str(folder), preset, output.weights, recipe.dataset, arguments, of_run=True)
 
 
 def _arguments(settings):
@@ -98,8 +114,8 @@ def _arguments(settings):
         key, separator, text = setting.partition("=")
         if not separator or not key.startswith(ARGUMENT):
             raise ValueError(
-                f"--set {setting!r}: only arguments of the model can be set here. "
-                f"For example: --set {ARGUMENT}output_length=20."
+                f"{words('settings', '--set')} {setting!r}: only arguments of the model can be set here. "
+                f"For example: {words('', '--set ')}{ARGUMENT}output_length=20."
             )
         arguments[key.removeprefix(ARGUMENT)] = literal(text)
     return arguments

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
+from scs_keras.zoo.files import check_output_file, check_output_folder
 from scs_keras.zoo.reference import resolve
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Option:
         flag: it takes no value and is True where given.
         required: it must be given.
         positional: it is given by its place.
+        writes: "file" or "folder" that is written there: whether it can be is checked before anything else.
     """
 
     command: str
@@ -48,6 +50,7 @@ class Option:
     flag: bool = False
     required: bool = False
     positional: bool = False
+    writes: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,13 @@ class Command:
         run: "module:function"; gets the options by name.
         help: one line.
         options: what it takes.
+        needs: {package to import: extra of scs-keras that brings it}, asked for before anything else.
     """
 
     run: str
     help: str
     options: tuple[Option, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Task:
             to beat; `train()` reads the training part, for those that are fitted.
         commands: {name: Command} of its own.
         options: of `evaluate` and `predict` for all its data sets.
+        predict_needs: {package to import: extra of scs-keras that brings it} of `predict`.
     """
 
     name: str
@@ -110,6 +116,7 @@ class Task:
     predictors: str = ""
     commands: Mapping[str, Command] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
+    predict_needs: Mapping[str, str] = field(default_factory=dict)
 
     def dataset(self, name: str) -> Dataset:
         """The data set of that name.
@@ -145,6 +152,24 @@ class Task:
         datasets = self.datasets.values() if dataset is None else [self.dataset(dataset)]
         options = [*self.options, *(option for each in datasets for option in each.options)]
         return list({option.name: option for option in options if option.command == command}.values())
+
+
+def check_needs(what: str, needs: Mapping[str, str]) -> None:
+    """Raises ImportError, with what to type, for the first package of {package: extra} that cannot be imported."""
+    for package, extra in needs.items():
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise ImportError(f'{what} needs {package}: pip install "scs-keras[{extra}]"') from error
+
+
+def check_writable(options: Sequence[Option], values: Mapping[str, Any]) -> None:
+    """Raises OSError unless what the options say is written can be; values are by the options' names."""
+    checks = {"file": check_output_file, "folder": check_output_folder}
+    for option in options:
+        value = values.get(option.name.replace("-", "_"))
+        if option.writes and value is not None:
+            checks[option.writes](value)
 
 
 def task(name: str) -> Task:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from scs_keras.core.arguments import check_known
 from scs_keras.zoo.files import load_weights, without_optimizer
-from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.preset import WEIGHTS_REMEDY, Preset
+from scs_keras.zoo.words import presets_are_listed
 
 if TYPE_CHECKING:
     import keras
@@ -48,7 +49,7 @@ def get_preset(name: str) -> Preset:
         ValueError: if there is none; the nearest names are given.
     """
     presets = _presets()
-    check_known("preset", name, presets)
+    check_known("preset", name, presets, presets_are_listed())
     return presets[name]
 
 
@@ -84,20 +85,11 @@ def load(name: str, weights: str | Path | None = "preset", **arguments: Any) -> 
     preset = get_preset(name)
     preset.check_arguments(arguments)
     preset = preset.with_arguments(**arguments)
-    path = preset.checked_weights() if weights == "preset" else weights
-    if path is not None and not Path(path).is_file():
-        raise ValueError(
-            f"There is no weights file {str(path)!r}. Give the path of a .weights.h5 file, "
-            f'"preset" for the trained weights, or None for random initial ones.'
-        )
+    path = preset.weights_file(weights)
     model = preset.make()
     if path is not None:
         with without_optimizer(model):
-            load_weights(
-                model, path, name,
-                "Give the preset and the arguments with which they were trained; a checkpoint from elsewhere goes "
-                "through scs-keras convert.",
-            )  # fmt: skip
+            load_weights(model, path, name, WEIGHTS_REMEDY)
     return model
 
 

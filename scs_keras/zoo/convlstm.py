@@ -1,14 +1,18 @@
 """The baseline's recurrent network: stacked ConvLSTM layers behind the call signature of SCSNetwork."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from scs_keras.core.arguments import refuse_activity_regularizer
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.states import filled
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class ConvLSTMNetwork(keras.Layer):
+class ConvLSTMNetwork(KeepsFrozen):
     """Stacked `keras.layers.ConvLSTM2D` (Shi et al. 2015), to be exchanged for an `SCSNetwork`.
 
     Args:
@@ -19,10 +23,11 @@ class ConvLSTMNetwork(keras.Layer):
     Its states are [h_0, c_0, h_1, c_1, ...], each (batch, height, width, filters of the layer).
 
     Raises:
-        ValueError: for another normalisation.
+        ValueError: for another normalisation, or `activity_regularizer`.
     """
 
     def __init__(self, filters, kernel_size=3, normalization=None, **kwargs):
+        refuse_activity_regularizer("ConvLSTMNetwork", kwargs)
         super().__init__(**kwargs)
         if normalization not in (None, "group"):
             raise ValueError(
@@ -30,15 +35,18 @@ class ConvLSTMNetwork(keras.Layer):
                 f"Received: normalization={normalization!r}."
             )
         self.filters, self.kernel_size, self.normalization = list(filters), kernel_size, normalization
+        same: Any = dict(trainable=self.trainable, dtype=self.dtype_policy)
         self.recurrent_layers = [
             keras.layers.ConvLSTM2D(
                 each, kernel_size, padding="same", return_sequences=True, return_state=True,
-                name=f"layer_{index}", dtype=self.dtype_policy,
+                name=f"layer_{index}", data_format="channels_last", **same,
             )
             for index, each in enumerate(self.filters)
         ]  # fmt: skip
+        for layer in self.recurrent_layers:
+            layer.cell.trainable = self.trainable
         self.norms = [
-            keras.layers.GroupNormalization(8 if each % 8 == 0 else 1, epsilon=1e-5, dtype=self.dtype_policy)
+            keras.layers.GroupNormalization(8 if each % 8 == 0 else 1, epsilon=1e-5, **same)
             for each in self.filters
         ] if normalization else []  # fmt: skip
 

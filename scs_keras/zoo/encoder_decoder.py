@@ -55,7 +55,8 @@ def feed_back(image, prediction):
 class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
 
-    Each image goes in again. Both networks work on images folded into `patch` x `patch` blocks, as Shi et
+    Each image goes in again. Of the encoder's last layer only the gate is used: what makes its output is there, and in
+    weights files, but learns nothing. Both networks work on images folded into `patch` x `patch` blocks, as Shi et
     al. do. Each image is the last one plus what a 3x3 convolution makes of the decoder's features and its
     input; it starts at zero, so that the untrained model forecasts persistence. T1 forecasts the images too,
     T2 a temporal goal whose first channels are the change of the image, which moves it on.
@@ -82,11 +83,17 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
         self, encoder, decoder, patch=4, channels=1, temporal_channels=None, temporal_goal=None, extra_channels=0,
         **kwargs,
     ):  # fmt: skip
+        refused = [name for name in ("average", "backbone", "spatial_head", "spatial_goal") if name in kwargs]
+        if refused:
+            raise ValueError(
+                f"{type(self).__name__} forecasts image after image and does not take the argument `{refused[0]}` of "
+                f"an SCSModel. Received: {refused[0]}={kwargs[refused[0]]!r}. Leave it out."
+            )
         dtype = dict(dtype=encoder.dtype_policy)
 
         def image_head(channels, name):  # sees the decoder's features and its input image
             return keras.layers.Conv2D(
-                patch * patch * channels, 3, padding="same", name=name,
+                patch * patch * channels, 3, padding="same", name=name, data_format="channels_last",
                 kernel_initializer="zeros" if name == "head" else "glorot_uniform", **dtype,
             )  # fmt: skip
 
@@ -101,6 +108,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
         self.patch = patch
         self.image_channels = channels
         self.extra_channels = extra_channels
+        self.freeze_parts()
 
     def build(self, input_shape):
         batch, _, *size, channels = input_shape

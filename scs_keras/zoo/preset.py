@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scs_keras.core.arguments import check_known
+from scs_keras.zoo.files import check_weights_file
 from scs_keras.zoo.reference import Reference, resolve
+from scs_keras.zoo.words import words
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
+
+WEIGHTS_REMEDY = (
+    "Give the preset and the arguments with which they were trained; scs-keras convert --help says which checkpoints "
+    "from elsewhere can be made one."
+)
 
 
 @dataclass(frozen=True)
@@ -156,7 +163,11 @@ class Preset:
         if not self.has_weights:
             raise ValueError(
                 f"No weights can be loaded for {self.name!r}: the architecture is here, trained weights are not. "
-                f'Use zoo.load("{self.name}", weights=None), or give the path of a .weights.h5 file.'
+                + words(
+                    f'Use zoo.load("{self.name}", weights=None), or give the path of a .weights.h5 file.',
+                    f"Train it, scs-keras train {self.name} --data DIR --output RUN, or give --weights FILE.",
+                    train="Leave weights out to start from random ones, or give --weights FILE.",
+                )
             )
         expected = self.record["sha256"]
         received = file_sha256(self.weights_path) if self.weights_path.exists() else "no file"
@@ -166,6 +177,29 @@ class Preset:
                 f'Received: {received}. Install again: pip install --force-reinstall "scs-keras".'
             )
         return self.weights_path
+
+    def weights_file(self, weights: str | Path | None) -> Path | None:
+        """Path of the file that `weights`, as for `zoo.load`, stands for; None for none.
+
+        Raises:
+            ValueError: as `checked_weights`, or there is no file at the path or not a whole one of weights.
+        """
+        if weights is None or weights == "preset":
+            return None if weights is None else self.checked_weights()
+        path = Path(weights)
+        if not path.is_file():
+            ours = path / "model.weights.h5"
+            example = f", for example {ours}" if ours.is_file() else ""
+            raise ValueError(
+                f"There is no weights file {str(weights)!r}. Give the path of a .weights.h5 file{example}, "
+                + words(
+                    '"preset" for the trained weights, or None for random initial ones.',
+                    "or leave --weights out for those of the preset.",
+                    train='"preset" for the trained weights, or leave it out for random initial ones.',
+                )
+            )
+        check_weights_file(path, self.name, WEIGHTS_REMEDY)
+        return path
 
 
 def _plain(value):

@@ -18,11 +18,13 @@ TASK = Task(
     scores=f"{_HERE}.scores:RainScores",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
+    predict_needs={"matplotlib": "pictures"},
     commands={
         "demo": Command(
             f"{_HERE}.demo:demo",
             "forecast the radar sequence that ships with the project",
-            (Option("", "output", "folder for forecast.png and forecast.gif", default="."),),
+            (Option("", "output", "folder for forecast.png and forecast.gif", default=".", writes="folder"),),
+            needs={"matplotlib": "pictures", "PIL": "pictures"},
         )
     },
     options=(Option("predict", "steps", "number of images to forecast", type=int),),

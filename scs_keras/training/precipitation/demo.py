@@ -10,6 +10,7 @@ from scs_keras.training.evaluate import score
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores, baselines
 from scs_keras.training.scores import text_tables
+from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.precipitation.pictures import forecast_animation, forecast_picture
 from scs_keras.zoo.precipitation.sample import SAMPLE
 
@@ -19,34 +20,38 @@ SHOWN = "scs_precipitation_advection_small_radar"
 def demo(output: str | Path = ".") -> None:
     """Writes forecast.png and forecast.gif to the folder `output` and prints the scores on the shipped event."""
     output = Path(output)
+    check_output_folder(output, ["forecast.png", "forecast.gif"])
     event, preset = read_event(SAMPLE), zoo.get_preset(SHOWN)
     print(f"{event.name}: rain radar of south-eastern France, 28 August 2016 (Meteo-France, Open Licence 2.0).")
     models = {p.name: zoo.load(p.name) for p in zoo.list_presets("precipitation") if p.has_weights}
     samples = RadarSamples(event.name, RadarSequences([event], preset.input_shape[0], preset.output_shape[0]))
     forecasts = {name: lambda x, about, model=model: model.predict(x, verbose=0) for name, model in models.items()}
-    scores = score({**forecasts, **baselines(preset, samples, lambda: samples)}, samples, RainScores)
-    print(text_tables(samples.name, scores))
-    _pictures(event, samples, models, output)
+    forecasts |= baselines(preset, samples, lambda: samples)
+    print(text_tables(samples.name, score(forecasts, samples, RainScores)))
+    _pictures(event, samples, forecasts, output)
     print(f"Wrote {output / 'forecast.png'} and {output / 'forecast.gif'}.")
 
 
-def _pictures(event, samples, models, output):
+def _pictures(event, samples, forecasts, output):
     """The window with the most rain, cut to the area with the most rain."""
     index = max(range(len(samples)), key=lambda each: float(samples[each][0].sum()))
     frames, target, _ = samples[index]
     area = wettest_area(frames[..., 0])
     observed = np.concatenate([frames, target])[..., 0]
-    forecasts = {name: model.predict(frames[None], verbose=0)[0, ..., 0] for name, model in models.items()}
+    images = {
+        name: forecast(frames[None], None)[0, ..., 0][(slice(None), *area)] for name, forecast in forecasts.items()
+    }
+    del images["persistence"]
     arguments = dict(
         observed=observed[(slice(None), *area)],
-        forecasts={name: images[(slice(None), *area)] for name, images in forecasts.items()},
+        forecasts=images,
         times=samples.about(index)["times"],
         step_minutes=event.step_minutes,
         valid=event.valid[area],
         title="Rain radar, south-eastern France (Météo-France): observed and forecast",
     )
     forecast_picture(output / "forecast.png", **arguments)
-    arguments["forecasts"] = {SHOWN: arguments["forecasts"][SHOWN]}
+    arguments["forecasts"] = {name: images[name] for name in (SHOWN, "advection")}
     forecast_animation(output / "forecast.gif", **arguments)
 
 

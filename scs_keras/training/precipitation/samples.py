@@ -8,6 +8,7 @@ import numpy as np
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.words import words
 
 
 def read(
@@ -45,8 +46,11 @@ def read(
     events = read_events(folder, None if split == "all" else split, exclude)
     if not events:
         raise ValueError(
-            f"{folder}: no event belongs to --split {split}. Use --split all to score all events, or list some in "
-            "split.json."
+            f"{folder}: no event belongs to --split {split}. "
+            + words(
+                "Use --split all to score all events, or list some in split.json.",
+                train=f'List some under "{split}" in split.json.',
+            )
         )
     sequences = RadarSequences(events, preset.input_shape[0], preset.output_shape[0], stride)
     return RadarSamples(name, sequences, crop, augmentation)

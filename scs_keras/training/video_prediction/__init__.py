@@ -26,6 +26,7 @@ TASK = Task(
     scores=f"{_HERE}.scores:VideoScores",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
+    predict_needs={"matplotlib": "pictures", "PIL": "pictures"},
     commands={
         "convert": Command(
             f"{_HERE}.convert:convert",
@@ -33,7 +34,9 @@ TASK = Task(
             (
                 Option("", "checkpoint", "PyTorch file (.pth, .ckpt), or npz of the same names", positional=True),
                 Option("", "model", "preset, for example tau_video_moving_mnist", required=True),
-                Option("", "output", "weights file; by default beside the checkpoint, ending in .weights.h5"),
+                Option(
+                    "", "output", "weights file; by default beside the checkpoint, ending in .weights.h5", writes="file"
+                ),
             ),
         )
     },

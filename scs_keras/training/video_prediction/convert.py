@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras import zoo
-from scs_keras.zoo.files import without_optimizer, written_beside
+from scs_keras.zoo.files import ENDING, check_output_file, without_optimizer, written_beside
 from scs_keras.zoo.video_prediction import load_reference
 from scs_keras.zoo.video_prediction.presets import LEGACY
+from scs_keras.zoo.words import presets_are_listed, words
 
 TASK = "video_prediction"
-ENDING = ".weights.h5"
 
 
 def convert(checkpoint: str | Path, model: str, output: str | Path | None = None) -> Path:
@@ -32,12 +32,16 @@ def convert(checkpoint: str | Path, model: str, output: str | Path | None = None
     checkpoint = Path(checkpoint)
     output = Path(output) if output else checkpoint.with_name(f"{checkpoint.stem}{ENDING}")
     if not output.name.endswith(ENDING):
-        raise ValueError(f"--output must end in {ENDING}. Received: {output}. Try: {output.with_suffix('')}{ENDING}.")
+        raise ValueError(
+            f"{words('`output`', '--output')} must end in {ENDING}. Received: {output}. "
+            f"Try: {output.with_suffix('')}{ENDING}."
+        )
+    check_output_file(output)
     preset = zoo.get_preset(model)
     if preset.task != TASK:
         raise ValueError(
-            f"{preset.name} has no reference checkpoints, it is for {preset.task}. Allowed: "
-            f"{', '.join(each.name for each in zoo.list_presets(TASK))}."
+            f"{preset.name} has no reference checkpoints, it is for {preset.task}. Allowed are those for {TASK}. "
+            f"{presets_are_listed(TASK)}"
         )
     arrays = read_checkpoint(checkpoint)
     made = preset.make()

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, every, scaled
+from scs_keras.zoo.words import words
 
 
 def read(folder, split, shape, stride=None, observed=1):
@@ -32,7 +33,11 @@ def read(folder, split, shape, stride=None, observed=1):
     events = [] if split == "test" else read_events(folder, split)
     if not events:
         raise ValueError(
-            f"{folder}: no radar event belongs to the split {split!r}. Use --split val, and list some in split.json."
+            f"{folder}: no radar event belongs to the split {split!r}. "
+            + words(
+                "Use --split val, and list some in split.json.",
+                train=f'List some under "{split}" in split.json.',
+            )
         )
     if split == "train":
         return RadarCrops(RadarSequences(events, observed, length - observed), height)

@@ -38,6 +38,7 @@ from scs_keras.training.video_prediction.video import (
     checked_values,
     every,
 )
+from scs_keras.zoo.words import words
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff", ".png")  # where they hold several images
@@ -154,8 +155,8 @@ def _split(folder, paths, split):
     if not part:
         raise ValueError(
             f"{folder}: with fewer than 3 videos all are for training, none for {split!r}. Add videos, or a "
-            f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}; or train without '
-            "validation: --set validate=0."
+            f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}'
+            + words("; or train without validation: --set validate=0.", evaluate=".")
         )
     return part
 
@@ -177,7 +178,8 @@ def _listed(listing, paths, split):
         raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
     if not parts.get(split):
         have = ", ".join(name for name, names in parts.items() if names)
-        raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}; use --split with one of these.")
+        use = words("; use --split with one of these", train="")
+        raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}{use}.")
     found = {name: path for path in paths for name in (path.name, path.stem)}
     missing = sorted(str(name) for name in parts[split] if name not in found)
     if missing:

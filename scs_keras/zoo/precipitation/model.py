@@ -172,8 +172,9 @@ class PrecipitationForecaster(EncoderDecoder):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        config = dict(encoder=serialize(self.network), decoder=serialize(self.decoder), name=self.name)
-        return {**self.config, **config, "output_length": self.output_length, **self.preset_config()}
+        networks = dict(encoder=serialize(self.network), decoder=serialize(self.decoder))
+        layer = keras.Model.get_config(self)  # name, dtype, trainable
+        return {**layer, **self.config, **networks, "output_length": self.output_length, **self.preset_config()}
 
     @classmethod
     def from_config(cls, config):

@@ -33,7 +33,9 @@ class _SymmetricPadding:
 
     def __init__(self, filters, kernel_size, strides=1, kernel_initializer=None, **kwargs):
         initial = dict(kernel_initializer=kernel_initializer or uniform())
-        super().__init__(filters, kernel_size, strides, padding="valid", **initial, **kwargs)
+        super().__init__(
+            filters, kernel_size, strides, padding="valid", data_format="channels_last", **initial, **kwargs
+        )
         if set(self.strides) == {1}:
             self.padding = "same"  # the same zeros, and nothing to copy
 
@@ -62,7 +64,15 @@ class TransposedConvolution(keras.layers.Conv2DTranspose):
     """
 
     def __init__(self, filters, kernel_size, strides=1, **kwargs):
-        super().__init__(filters, kernel_size, strides, padding="valid", kernel_initializer=uniform(), **kwargs)
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding="valid",
+            data_format="channels_last",
+            kernel_initializer=uniform(),
+            **kwargs,
+        )
 
     def call(self, inputs):
         (top, left), (rows, columns) = (size // 2 for size in self.kernel_size), self._frame(ops.shape(inputs))
@@ -83,7 +93,10 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs, kernel):
         parts = zip(ops.split(inputs, self.groups, axis=-1), ops.split(kernel, self.groups, axis=-1))
-        return ops.concatenate([ops.conv(part, weights, padding=self.padding) for part, weights in parts], axis=-1)
+        return ops.concatenate(
+            [ops.conv(part, weights, padding=self.padding, data_format=self.data_format) for part, weights in parts],
+            axis=-1,
+        )
 
 
 class PointwiseConv2D(keras.layers.Conv2D):
@@ -100,7 +113,7 @@ def convolution(channels, filters, kernel_size=1, groups=1, initializer=None):
     initial = torch_uniform(kernel_size**2 * channels // groups)
     make = GroupedConv2D if groups > 1 else PointwiseConv2D if kernel_size == 1 else keras.layers.Conv2D
     layer = make(
-        filters, kernel_size, padding="same", groups=groups,
+        filters, kernel_size, padding="same", groups=groups, data_format="channels_last",
         kernel_initializer=initializer or initial, bias_initializer="zeros" if initializer else initial,
     )  # fmt: skip
     return built(layer, channels)
@@ -110,7 +123,7 @@ def depthwise(channels, kernel_size, dilation=1, initializer=None):
     """A depthwise convolution, otherwise as `convolution`."""
     initial = torch_uniform(kernel_size**2)
     layer = keras.layers.DepthwiseConv2D(
-        kernel_size, padding="same", dilation_rate=dilation,
+        kernel_size, padding="same", dilation_rate=dilation, data_format="channels_last",
         depthwise_initializer=initializer or initial, bias_initializer="zeros" if initializer else initial,
     )  # fmt: skip
     return built(layer, channels)

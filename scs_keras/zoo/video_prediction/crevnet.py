@@ -174,7 +174,7 @@ def together(layers, x):
     """The outputs of 3-D convolutions of the same input, computed as one convolution."""
     kernel = ops.concatenate([layer.kernel for layer in layers], axis=-1)
     bias = ops.concatenate([layer.bias for layer in layers], axis=-1)
-    return ops.split(ops.conv(x, kernel, padding="same") + bias, len(layers), axis=-1)
+    return ops.split(ops.conv(x, kernel, padding="same", data_format="channels_last") + bias, len(layers), axis=-1)
 
 
 @keras.saving.register_keras_serializable("scs_keras")

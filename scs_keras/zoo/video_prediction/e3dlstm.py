@@ -40,10 +40,10 @@ class PairConvolution(GateConvolution):
         batch, height, width, depth, channels = ops.shape(x)
         x = ops.reshape(x, (batch, height, width, depth * channels))
         if self.stride == 1:
-            x = ops.conv(x, self.kernel, padding="same")
+            x = ops.conv(x, self.kernel, padding="same", data_format="channels_last")
         else:
             border = [[0, 0], *[[self.size // 2] * 2] * 2, [0, 0]]
-            x = ops.conv(ops.pad(x, border), self.kernel, self.stride, "valid")
+            x = ops.conv(ops.pad(x, border), self.kernel, self.stride, "valid", "channels_last")
             for axis, size in ((1, height), (2, width)):
                 x = ops.take(x, np.arange(size) * x.shape[axis] // size, axis=axis)  # the nearest
         x = x[:, :, :, None]

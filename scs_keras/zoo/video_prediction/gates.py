@@ -39,7 +39,7 @@ class GateConvolution(keras.Layer):
         self.built = True
 
     def call(self, x):
-        x = ops.conv(x, self.kernel, padding="same")
+        x = ops.conv(x, self.kernel, padding="same", data_format="channels_last")
         return x if self.scale is None else layer_normalization(x, self.scale, self.bias)
 
     def reference_weights(self):

@@ -19,7 +19,9 @@ class NormalizedConvolution(GateConvolution):
         self.offset = self.add_weight(name="offset", shape=(filters,), initializer="zeros")
 
     def call(self, x):
-        return layer_normalization(ops.conv(x, self.kernel, padding="same") + self.offset, self.scale, self.bias)
+        return layer_normalization(
+            ops.conv(x, self.kernel, padding="same", data_format="channels_last") + self.offset, self.scale, self.bias
+        )
 
     def reference_weights(self):
         return super().reference_weights() | {".0.bias": ReferenceWeight(self.offset)}

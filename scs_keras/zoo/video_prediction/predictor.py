@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import check_counts, is_count
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
 
@@ -23,7 +24,7 @@ def default_dtype(policy):
         keras.config.set_dtype_policy(before)
 
 
-class VideoPredictor(KnowsPreset, OutputLength, keras.Model):
+class VideoPredictor(KnowsPreset, OutputLength, KeepsFrozen, keras.Model):
     """Observed frames to future frames: the base of every model of this folder.
 
     A subclass lists its hyperparameters as keyword arguments of `__init__` and keeps each as an attribute
@@ -159,9 +160,8 @@ class VideoPredictor(KnowsPreset, OutputLength, keras.Model):
             if parameter.kind is not parameter.VAR_KEYWORD and parameter.name not in ("self", "input_shape")
         ]
         config = {name: getattr(self, name) for name in {"output_length", "output_channels", *names}}
-        policy = keras.dtype_policies.serialize(self.dtype_policy)
-        known = dict(name=self.name, dtype=policy, **self.preset_config())
-        return dict(input_shape=self.frames_shape, **config, **known)
+        layer = keras.Model.get_config(self)  # name, dtype, trainable
+        return dict(input_shape=self.frames_shape, **config, **layer, **self.preset_config())
 
     @classmethod
     def from_config(cls, config):
