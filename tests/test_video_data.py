@@ -805,6 +805,10 @@ def test_animations_are_videos(tmp_path, ending):
     Image.fromarray(noise(8, 8)).save(tmp_path / f"b{ending}")
     with pytest.raises(ValueError, match=f"b{ending}: is one image and no video"):
         read_video(tmp_path / f"b{ending}", (8, 8, 1))
+    whole = (tmp_path / f"a{ending}").read_bytes()
+    (tmp_path / f"a{ending}").write_bytes(whole[: len(whole) * 2 // 3] if ending != ".gif" else whole[:-5])
+    with pytest.raises(ValueError, match=f"a{ending}: .*(cannot be read|can be read)"):
+        read_video(tmp_path / f"a{ending}", (8, 8, 1))
 
 
 def test_what_is_not_read_is_named(tmp_path):
@@ -842,7 +846,7 @@ def save_clip(path, count=7, **metadata):
         stream = container.add_stream("flv1" if path.suffix == ".flv" else "mpeg4", rate=10)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
         for index in range(count):
-            picture = np.full((24, 32, 3), 30 * index, "uint8")
+            picture = np.full((24, 32, 3), 30 * index % 256, "uint8")
             picture[:, :8] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
@@ -863,6 +867,11 @@ def test_kinds_of_video_files_tags_and_turned_telephones(tmp_path):
     }
     upright = read_video(tmp_path / "c.mp4", (32, 24, 3))
     assert upright.change == "" and upright.read(0, 1)[0, 2:6].min() > 240 and upright.read(0, 1)[0, 11:].max() < 15
+    save_clip(tmp_path / "d.mkv", count=60)
+    half = (tmp_path / "d.mkv").read_bytes()
+    (tmp_path / "d.mkv").write_bytes(half[: len(half) // 3])
+    with pytest.warns(UserWarning, match="d.mkv: its .* pictures end after .* of 6.0 s; it may be truncated"):
+        assert 0 < read_video(tmp_path / "d.mkv", (24, 32, 1)).length < 40
     (tmp_path / "b.mp4").write_bytes(tagged[:300])
     with pytest.raises(ValueError, match="b.mp4: cannot be read as a video"):
         read_video(tmp_path / "b.mp4", (24, 32, 1))

@@ -34,7 +34,7 @@ def image_video(name, paths, size, channels, keep_aspect=True):
     paths, sizes, change = list(paths), set(), ""
     for path in paths:  # broken files must show before training starts
         with _open(path, path) as image:
-            if is_animation(image):
+            if is_animation(image, path):
                 raise ValueError(
                     f"{path}: holds several images, in a folder whose files are one frame each. "
                     "Move it out of the folder, to be a video by itself."
@@ -54,11 +54,11 @@ def image_video(name, paths, size, channels, keep_aspect=True):
 
 def animation_video(path, size, channels):
     """A video of a file that holds several images: GIF, WebP, PNG or TIFF. Args and errors as `image_video`."""
-    from PIL import ImageSequence
-
+    mode_of(channels)
     with _open(path, path) as images:
-        change = described_change(images, size, channels)
-        frames = [_frame(image.copy(), images, path, size, channels) for image in ImageSequence.Iterator(images)]
+        change, frames = described_change(images, size, channels), []
+        for index in range(_count(images, path)):
+            frames.append(_frame(images, path, size, channels, number=index))
     if len(frames) == 1:
         raise ValueError(f"{path}: is one image and no video. Put the images of a video into a folder of their own.")
     return Video(path.name, len(frames), lambda start, stop: np.stack(frames[start:stop]), change)
@@ -81,7 +81,7 @@ def decode_image(source, name, size, channels, keep_aspect=True):
     """As `read_image`, from a path or an open file that messages call `name`."""
     mode_of(channels)
     with _open(source, name) as image:
-        return _frame(image, image, name, size, channels, keep_aspect)
+        return _frame(image, name, size, channels, keep_aspect)
 
 
 def fit(image, size):
@@ -111,15 +111,15 @@ def described_change(image, size, channels):
     return "; ".join(changes)
 
 
-def is_animation(image):
+def is_animation(image, name):
     """Whether a file holds several images (but for the preview that cameras put behind a JPEG image)."""
-    return getattr(image, "is_animated", False) and image.format != "MPO"
+    return _count(image, name) > 1 and image.format != "MPO"
 
 
 def holds_several(path):
     """Whether an image file is a video by itself."""
     with _open(path, path) as image:
-        return is_animation(image)
+        return is_animation(image, path)
 
 
 def mode_of(channels):
@@ -141,27 +141,35 @@ def _cached_image(path, size, channels, keep_aspect):
     return read_image(path, size, channels, keep_aspect)
 
 
-def _frame(image, file, name, size, channels, keep_aspect=True):
-    """A frame of an open image; `file` is the Pillow file that it is from."""
+def _frame(file, name, size, channels, keep_aspect=True, number=0):
+    """The image of that number of an open Pillow file, as `read_image` gives it."""
     from PIL import Image
 
-    depth = _depth(file)
     try:
-        image = _upright(image)
+        if number:
+            file.seek(number)
+        depth = _depth(file, name)
+        image = _upright(file)
         image.load()
         if depth is None:
             image = _on_black(image).convert(mode_of(channels))
         else:
             image = Image.fromarray((np.asarray(image) / depth).astype("float32"))
+    except _Refused:
+        raise
     except Exception as error:  # a truncated file; Pillow raises OSError, SyntaxError, ValueError, EOFError and others
-        raise ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.") from error
+        raise _broken(name, error) from error
     if depth is not None:
         checked_values(str(name), np.asarray(image))
     frame = fit(image, size) if keep_aspect else _interpolated(as_frame(image), size)
     return frame if depth is None else np.repeat(frame, channels, axis=-1)
 
 
-def _depth(image):
+class _Refused(ValueError):
+    """An image that is whole but whose values would be lost."""
+
+
+def _depth(image, name):
     """By what values are divided to be in [0, 1]; None for 8 bits, which stay uint8.
 
     Raises:
@@ -172,17 +180,24 @@ def _depth(image):
         return 1
     if mode.startswith("I"):
         if mode == "I" and image.format not in ("PNG", "PPM"):
-            raise ValueError(f"{_name(image)}: whole numbers of more than 16 bits have no known range. {_SAVE}")
+            raise _Refused(f"{name}: whole numbers of more than 16 bits have no known range. {_SAVE}")
         if ";12" in stored:
-            raise ValueError(f"{_name(image)}: images of 12 bits are not read. {_SAVE}")
+            raise _Refused(f"{name}: images of 12 bits are not read. {_SAVE}")
         return 65535
     if ";16" in stored:
-        raise ValueError(f"{_name(image)}: colours or transparency of 16 bits are not read, Pillow cuts them. {_SAVE}")
+        raise _Refused(f"{name}: colours or transparency of 16 bits are not read, Pillow cuts them. {_SAVE}")
     return None
 
 
-def _name(image):
-    return getattr(image, "filename", "") or "image"
+def _count(images, name):
+    try:
+        return getattr(images, "n_frames", 1)
+    except Exception as error:  # a truncated file
+        raise _broken(name, error) from error
+
+
+def _broken(name, error):
+    return ValueError(f"{name}: the image cannot be read ({error}). It may be truncated; get it again.")
 
 
 def _on_its_side(image):

@@ -218,7 +218,7 @@ def _video_file(path, frame_shape):
         import av
     except ImportError as error:
         raise ImportError('Video files need PyAV: pip install "scs-keras[video]"') from error
-    mode, frames, change = mode_of(frame_shape[2]), [], ""
+    mode, frames, change, seconds = mode_of(frame_shape[2]), [], "", None
     try:
         # A tag in another encoding than UTF-8 says nothing of the frames.
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -230,9 +230,16 @@ def _video_file(path, frame_shape):
                     image = image.rotate(frame.rotation, expand=True)
                 change = change or described_change(image, frame_shape[:2], frame_shape[2])
                 frames.append(fit(image.convert(mode), frame_shape[:2]))
+                seconds = frame.time
+            promised = (container.duration or 0) / av.time_base
     except Exception as error:  # PyAV raises errors of its own, and those of Python, of which not all are OSError
         raise ValueError(f"{path}: cannot be read as a video ({error}). It may be truncated; get it again.") from error
     if not frames:
         raise ValueError(f"{path}: the video has no frames.")
+    if seconds is not None and seconds + 1 < 0.8 * promised:
+        warnings.warn(
+            f"{path}: its {len(frames)} pictures end after {seconds:.1f} of {promised:.1f} s; it may be truncated.",
+            stacklevel=2,
+        )
     frames = np.stack(frames)
     return Video(path.name, len(frames), lambda start, stop: frames[start:stop], change)
