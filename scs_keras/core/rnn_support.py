@@ -1,11 +1,12 @@
 """Makes `keras.layers.RNN` treat an SCSCell's states as images. Needed by Keras 3.10 to 3.15.
 
-Keras's RNN takes every state to be a vector: it infers the output shape (batch, F) for functional
-models, resets states to zero whatever the cell's initial state is, and builds stacked cells on
-vector shapes. It also has no hook before the loop over time, where the switch must be drawn (random
-draws inside a compiled loop are repeated or fail) and where the frame size becomes known.
+Keras's RNN takes every state to be a vector: it infers the output shape (batch, F) for functional models,
+resets states to zero whatever the cell's initial state is, and builds stacked cells on vector shapes; a mask
+with an axis for pixels does not fit frames of another size. It also has no hook before the loop over time,
+where the switch must be drawn (random draws inside a compiled loop are repeated or fail) and where the frame
+size becomes known.
 
-Four methods are wrapped once, when the first SCSCell is made; any other cell reaches Keras's own code.
+Five methods are wrapped once, when the first SCSCell is made; any other cell reaches Keras's own code.
 tests/test_rnn_support.py fails as soon as Keras does one of these by itself.
 """
 
@@ -16,6 +17,7 @@ from keras import ops, tree
 from keras.layers import RNN, StackedRNNCells
 
 from scs_keras.core.arguments import as_gate, check_sequence
+from scs_keras.core.recurrence import frame_mask
 from scs_keras.core.switch import active_switch
 
 
@@ -73,11 +75,15 @@ def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
         cell.draw = switch.draw() if switch is not None else None
     try:
         return RNN.inner_loop.__wrapped__(
-            self, sequences, tree.pack_sequence_as(initial_state, states), mask, training=training
+            self, sequences, tree.pack_sequence_as(initial_state, states), frame_mask(mask), training=training
         )
     finally:
         for cell in cells:
             cell.draw = None
+
+
+def rnn_compute_mask(self, cells, sequences, mask):
+    return RNN.compute_mask.__wrapped__(self, sequences, frame_mask(tree.flatten(mask)[0]))
 
 
 def stacked_build(self, cells, input_shape):
@@ -99,8 +105,9 @@ def _for_cells(cell_class, cls, name, ours):
 
 @functools.cache
 def install(cell_class: type) -> None:
-    """Wraps the four methods, once, for cells of that class: `SCSCell`."""
+    """Wraps the five methods, once, for cells of that class: `SCSCell`."""
     _for_cells(cell_class, RNN, "compute_output_shape", rnn_compute_output_shape)
     _for_cells(cell_class, RNN, "reset_state", rnn_reset_state)
     _for_cells(cell_class, RNN, "inner_loop", rnn_inner_loop)
+    _for_cells(cell_class, RNN, "compute_mask", rnn_compute_mask)
     _for_cells(cell_class, StackedRNNCells, "build", stacked_build)

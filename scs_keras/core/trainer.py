@@ -109,6 +109,7 @@ class StreamTrainer(KeepsFrozen, BackendStep):
         if training and self.long_sequence is not None:
             losses = self.objective.in_clips(x, y, sample_weight)
         else:
+            y_pred = self.weighted_average(x, y_pred, sample_weight, training)
             losses = self.objective.whole(x, y, y_pred, sample_weight, training)
             if training:
                 self.objective.tell_switch(losses)
@@ -116,6 +117,15 @@ class StreamTrainer(KeepsFrozen, BackendStep):
             self.switch.advance(1 / steps_between_updates(self.optimizer))
         self.objective.track(losses, ops.shape(y)[0])
         return self.objective.total(losses)
+
+    def weighted_average(self, x: Tensor, y_pred: Tensor, sample_weight: Tensor | None, training: bool) -> Tensor:
+        """`y_pred`, or for weights of frames that it was averaged without, the outputs averaged with them."""
+        options, _ = self.objective.averaging(sample_weight)
+        return self(x, training=training, **options) if options else y_pred
+
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> dict:
+        y_pred = self.weighted_average(x, y_pred, sample_weight, training=False)
+        return super().compute_metrics(x, y, y_pred, sample_weight=self.objective.averaging(sample_weight)[1])
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, callbacks=None, **kwargs):
