@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scs_keras import ASTSGD, LTSC, STSGD, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSModel, SCSNetwork, SwitchCallback
 from tests.checks import assert_close, random, to_numpy
 
 X, Y = random(12, 3, 5, 4, 2), random(12, 3, 5, 4, 1, seed=1)
@@ -40,12 +40,16 @@ def assert_same(first, second, tolerance=1e-5):
     assert logs_a == pytest.approx(logs_b, rel=10 * tolerance, abs=tolerance)
 
 
+def between():
+    return ASTSGD(q0=0.2, threshold=0.1, initial_loss=10.0)
+
+
 @pytest.mark.parametrize(
     "arguments, tolerance",
     [
-        (dict(make_switch=ASTSGD, clip=1e-3, optimizer=lambda: keras.optimizers.Adam(0.01)), 1e-5),
+        (dict(make_switch=between, clip=1e-3, optimizer=lambda: keras.optimizers.Adam(0.01)), 1e-5),
         (dict(make_switch=lambda: STSGD(0.5, decay_steps=5), accumulate_steps=3, batch=4, clip=1e-3), 1e-5),
-        (dict(make_switch=ASTSGD, long_sequence=LTSC(2), clip=0.01), 1e-5),
+        (dict(make_switch=between, long_sequence=LTSC(2), clip=0.01), 1e-5),
         (dict(make_switch=lambda: ASTSGD(controller="network"), dtype="mixed_float16", clip=0.01), 2e-3),
     ],
     ids=["astsgd", "accumulate", "ltsc", "float16"],
@@ -58,9 +62,37 @@ def test_two_replicas_equal_one_device(arguments, tolerance, two_replicas):
         for variable in (*model.switch.variables, model.switch.draws.state):
             first, second = two_replicas.experimental_local_results(variable.value)
             assert np.array_equal(first, second)
+    if isinstance(model.switch, ASTSGD):
+        assert model.switch.q0 < float(to_numpy(model.switch.q)) < 1  # at the ends equality shows nothing
     if isinstance(model.switch, STSGD):
         assert float(to_numpy(model.switch.steps)) == 1.0  # one optimiser step, not two
         assert float(to_numpy(model.switch.p)) == pytest.approx(0.4)
+
+
+def test_a_switch_and_fit_inside_the_scope(two_replicas, tmp_path):
+    with two_replicas.scope():
+        model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+        model.compile("sgd", "mse", spatial_loss="mse", switch=ASTSGD(initial_loss=2.0))
+        model.fit(X, Y, batch_size=12, verbose=0)
+        model.switch.validate()
+        model.save(tmp_path / "model.keras")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+        with pytest.raises(ValueError, match="below the initial loss"):
+            ASTSGD(initial_loss=2.0, threshold=3.0)
+    assert float(to_numpy(loaded.switch.initial_loss)) == 2.0
+    assert_close(loaded.switch.draws.state.value, model.switch.draws.state.value)
+
+
+def test_a_switch_made_outside_the_scope_is_refused(two_replicas):
+    switch = STSGD()
+    with two_replicas.scope():
+        model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+        with pytest.raises(ValueError, match="outside `strategy.scope\\(\\)`.*2 replicas. Write `with strategy.scope"):
+            model.compile("sgd", "mse", switch=switch)
+        own = keras.Sequential([keras.Input(X.shape[1:]), SCS2D(1, switch=switch)])
+        own.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="outside `strategy.scope"):
+        own.fit(X, Y, verbose=0, callbacks=[SwitchCallback(switch)])
 
 
 def test_clipping_bites_and_comes_after_the_sum():

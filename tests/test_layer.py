@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scs_keras import SCS2D
+from scs_keras import SCS2D, SCSCell, SCSNetwork
 from scs_keras.core.normalization import BranchNormalization
 from scs_keras.core.recurrence import hold_last
 from tests.checks import (
@@ -211,3 +211,9 @@ def test_errors(make, message):
     with pytest.raises(ValueError, match=f"(?s){message}") as error:
         make()
     assert "Received" in str(error.value)
+
+
+@pytest.mark.parametrize("make", [lambda: SCS2D(2), lambda: SCSNetwork([2]), lambda: keras.layers.RNN(SCSCell(2))])
+def test_an_empty_batch_is_refused(make):
+    with pytest.raises(ValueError, match="at least one sequence. Received: an empty batch"):
+        make()(np.zeros((0, 3, 4, 4, 1)))

@@ -398,3 +398,71 @@ def test_stateful_needs_a_frame_size():
     layer(keras.Input(batch_shape=(2, 3, None, None, 2)))
     with pytest.raises(ValueError, match="`stateful=True` needs a known frame size"):
         layer(X)
+
+
+# Cells of a user's own around an SCSCell ------------------------------------------------------------
+
+
+class Doubled(keras.layers.Layer):
+    """A cell of a user's own around an SCSCell."""
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = SCSCell(filters, strides=2)
+        self.state_size = self.output_size = filters
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, frame, states, training=False):
+        outputs, states = self.inner(frame, states, training=training)
+        return 2 * outputs, states
+
+    def get_initial_state(self, batch_size=None):
+        return self.inner.get_initial_state(batch_size)
+
+
+class Told(Doubled):
+    """One that says the shape of its output."""
+
+    def compute_output_shape(self, inputs_shape, states_shape=None):
+        return self.inner.compute_output_shape(inputs_shape)
+
+
+@pytest.mark.parametrize("cells", [lambda: Told(3), lambda: [SCSCell(2), Told(3)], lambda: [Told(2), Told(3)]])
+def test_a_cell_around_one_that_says_its_shape_works(cells):
+    x = random(2, 3, 8, 8, 1)
+    layer = keras.layers.RNN(cells(), return_sequences=True, return_state=True)
+    model = keras.Model(inputs := keras.Input(x.shape[1:]), layer(inputs))
+    found = [tuple(each.shape[1:]) for each in model(x)]
+    assert [tuple(each.shape[1:]) for each in model.outputs] == found
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        lambda: Doubled(3),
+        lambda: [SCSCell(2), Doubled(3)],
+        lambda: [Doubled(3), SCSCell(2)],
+    ],
+)
+def test_a_cell_of_unknown_shape_beside_or_around_one_is_refused(cells):
+    with pytest.raises(ValueError, match="to be vectors. Allowed: SCSCells alone or stacked.*compute_output_shape"):
+        keras.layers.RNN(cells(), return_sequences=True)(keras.Input((3, 8, 8, 1)))
+
+
+@pytest.mark.parametrize("symbolic", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_stacked_with_a_conv_lstm_it_is_as_layers_one_after_the_other(first, symbolic):
+    x = random(2, 3, 6, 6, 1)
+    conv = keras.layers.ConvLSTM2D(3, 3, padding="same", return_sequences=True)
+    parts = [(SCSCell(2), SCS2D(2)), (keras.layers.ConvLSTM2D(3, 3, padding="same").cell, conv)][:: 1 if first else -1]
+    stack = keras.layers.RNN([cell for cell, _ in parts], return_sequences=True, return_state=True)
+    if symbolic:
+        model = keras.Model(inputs := keras.Input(x.shape[1:]), stack(inputs))
+        assert [each.shape[1:] for each in model.outputs] == [tuple(each.shape[1:]) for each in model(x)]
+    outputs = stack(x)[0]
+    layers_alone = keras.Sequential([layer for _, layer in parts])
+    layers_alone(x)
+    layers_alone.set_weights(stack.get_weights())
+    assert_close(outputs, layers_alone(x))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scs_keras import ASTSGD, SCS2D, STSGD, SwitchCallback
+from scs_keras import ASTSGD, SCS2D, STSGD, SCSModel, SCSNetwork, SwitchCallback
 from scs_keras.core.controller import Controller
 from scs_keras.core.switch import Draw, active_switch, switch_scope, use_branch
 from tests.checks import assert_close, at_q, random, to_numpy
@@ -320,6 +320,79 @@ def test_callback_reads_the_losses_it_is_told():
     callback.set_model(small_model(switch))
     callback.on_train_batch_end(0, {"a": 3.0, "b": 4.0})
     assert value(switch.q) == pytest.approx(0.767201, abs=2e-6)
+
+
+@pytest.mark.parametrize("arguments", [dict(), dict(controller="network")])
+@pytest.mark.parametrize("bad", [np.inf, np.nan, -np.inf])
+def test_a_first_loss_that_is_not_finite_is_not_the_initial_one(bad, arguments):
+    switch, clean = ASTSGD(seed=1, **arguments), ASTSGD(seed=1, **arguments)
+    switch.update(bad, bad, bad)
+    if arguments:  # it draws at every call
+        clean.network.noise.assign(keras.random.normal((), seed=clean.draws))
+    for losses in ((2.0, 2.0, 2.0), (0.5, 1.0, 1.0)):
+        for each in (switch, clean):
+            each.update(*losses)
+    assert value(switch.initial_loss) == 2.0 and value(switch.q) < 1
+    assert value(switch.q) == pytest.approx(value(clean.q))
+
+
+@pytest.mark.parametrize("arguments", [dict(gradient_accumulation_steps=2), dict(steps_per_execution=2)])
+def test_callback_counts_the_steps_of_the_optimiser(arguments):
+    x, switch = random(8, 3, 4, 4, 1), STSGD(0.5, decay_steps=8)
+    accumulation = arguments.pop("gradient_accumulation_steps", None)
+    model = small_model(switch)
+    model.compile(keras.optimizers.SGD(0.3, gradient_accumulation_steps=accumulation), "mse", **arguments)
+    model.fit(x, x, batch_size=2, verbose=0, callbacks=[SwitchCallback(switch)])
+    assert value(switch.steps) == (2 if accumulation else 4)
+
+
+def test_a_models_own_accumulation_counts_as_one_step():
+    switch, x = STSGD(0.5, decay_steps=8), random(4, 2, 4, 4, 1)
+    model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+    model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2), "mse", switch=switch, run_eagerly=True)
+    model.fit(x, x, batch_size=1, verbose=0)
+    assert value(switch.steps) == 2 and value(switch.p) == pytest.approx(0.375)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (STSGD, ASTSGD),
+        (ASTSGD, STSGD),
+        (lambda: None, STSGD),
+        (ASTSGD, lambda: ASTSGD(controller="network")),
+        (STSGD, lambda: None),
+    ],
+)
+def test_weights_saved_with_another_switch(before, after, tmp_path):
+    def model(switch, compiled=True):
+        made = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+        made.build((None, 2, 4, 4, 1))
+        if compiled:
+            made.compile("sgd", "mse", spatial_loss="mse", switch=switch)
+        return made
+
+    saved, path = model(before()), tmp_path / "model.weights.h5"
+    saved.save_weights(path)
+    if after() is not None:
+        with pytest.raises(ValueError, match=r"another switch than the model's.* Load them before `compile\("):
+            model(after()).load_weights(path)
+    as_told = model(None, compiled=False)
+    as_told.load_weights(path)
+    as_told.compile("sgd", "mse", spatial_loss="mse", switch=after())
+    assert_close([v.value for v in as_told.trainable_variables], [v.value for v in saved.trainable_variables])
+
+
+def test_a_layers_own_switch_does_not_take_the_state_of_another_kind(tmp_path):
+    x, path = random(1, 2, 4, 4, 1), tmp_path / "model.weights.h5"
+    models = [keras.Sequential([SCS2D(2, switch=switch)]) for switch in (STSGD(0.3), ASTSGD(), STSGD(0.2))]
+    for each in models:
+        each(x)
+    models[0].save_weights(path)
+    with pytest.raises(ValueError, match="Allowed: ASTSGD. Received: STSGD"):
+        models[1].load_weights(path)
+    models[2].load_weights(path)
+    assert value(models[2].layers[0].cell.switch.p) == pytest.approx(0.3)
 
 
 # Errors ------------------------------------------------------------------------------------------

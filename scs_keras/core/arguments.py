@@ -105,13 +105,18 @@ def check_sequence(shape, layer, channels=None, rank=2):
         rank: axes of a frame's size; 2 for images.
 
     Raises:
-        ValueError: if there are not `rank` + 3 axes, no time step, or other channels.
+        ValueError: if there are not `rank` + 3 axes, no sequence, no time step, or other channels.
     """
     shape, axes = tuple(shape), rank + 3
     if len(shape) != axes:
         raise ValueError(
             f"{layer} takes sequences {'of images ' if rank == 2 else ''}with {axes} axes {axes_of(rank)[1]}. "
             f"Received: shape={shape}. Add a channel axis with x[..., None], or a time axis with x[:, None]."
+        )
+    if shape[0] == 0:
+        raise ValueError(
+            f"{layer} takes at least one sequence. Received: an empty batch, shape={shape}. Leave empty batches out, "
+            "for example by drop_remainder=True."
         )
     if shape[1] == 0:
         raise ValueError(f"{layer} takes sequences of at least one time step. Received: shape={shape}.")

@@ -4,6 +4,15 @@ import keras
 from keras import ops
 
 
+def another_switch(allowed, found):
+    """The error of weights that hold the state of a switch `found` and not of the model's."""
+    return ValueError(
+        f"These weights were saved with another switch than the model's. Allowed: {allowed}. Received: {found}. Load "
+        "them before `compile(switch=...)`, or into a model whose layers have no `switch`: the weights of the layers "
+        "do not depend on it, and the new switch starts from its beginning."
+    )
+
+
 class Controller(keras.Layer):
     """Three dense layers map (L_s, L_t, L_g), each as log(L / initial loss), to the logit of q.
 
@@ -47,10 +56,18 @@ class Controller(keras.Layer):
             name=name, shape=shape, initializer=initializer, trainable=False, dtype="float32", aggregation="none"
         )
 
+    def load_own_variables(self, store):
+        if not list(store.keys()):
+            raise another_switch("ASTSGD(controller='network')", "none of that kind and name")
+        super().load_own_variables(store)
+
     def call(self, spatial_loss, temporal_loss, main_loss, initial_loss):
         """Learns from the fall of the main loss since the last call, then returns the next q in (0, 1)."""
-        self.learn(main_loss)
         losses = ops.stack([spatial_loss, temporal_loss, main_loss])
+        measured = ops.all(ops.isfinite(losses))
+        main_loss = ops.where(measured, main_loss, 0.0)  # as if it had not been called
+        self.learn(main_loss)
+        losses = ops.where(measured, losses, initial_loss)
         features = ops.log(ops.maximum(losses, 1e-12) / ops.maximum(initial_loss, 1e-12))
         self.features.assign(ops.reshape(features, (1, 3)))
         self.noise.assign(keras.random.normal((), dtype="float32", seed=self.noise_seed))
@@ -67,7 +84,7 @@ class Controller(keras.Layer):
 
     def learn(self, main_loss):
         """One policy-gradient step; back-propagation through three layers is written out."""
-        seen = ops.cast(self.last_loss > 0, "float32")
+        seen = ops.cast(ops.logical_and(self.last_loss > 0, main_loss > 0), "float32")
         floor = ops.maximum(main_loss, 1e-12)
         reward = seen * (ops.log(ops.maximum(self.last_loss, 1e-12)) - ops.log(floor))
         advantage = seen * (reward - self.baseline)

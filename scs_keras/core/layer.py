@@ -10,7 +10,7 @@ from scs_keras.core.arguments import Tensor, as_gate, check_sequence
 from scs_keras.core.cell import SCSCell, check_stream
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.normalization import BranchNormalization, check_normalization
-from scs_keras.core.recurrence import hold_last, iterate
+from scs_keras.core.recurrence import frame_mask, hold_last, iterate
 from scs_keras.core.switch import active_switch, use_branch
 
 UNROLL_UP_TO = 32  # longer sequences loop inside the graph unless asked otherwise
@@ -51,7 +51,8 @@ class SCS2D(KeepsFrozen):
         stream: "main", "spatial" or "temporal".
         initial_state: gate (batch, out height, out width, filters), or a list of it, axes of size 1 are
             repeated; None starts from `initial_gate`.
-        mask: boolean (batch, time); masked steps leave the gate as it was and repeat the last output.
+        mask: boolean (batch, time); masked steps leave the gate as it was and repeat the last output. Of more axes,
+            such as pixels, a step is masked where all are.
         training: whether the switch acts and batch normalisation uses the batch.
 
     Returns:
@@ -138,7 +139,7 @@ class SCS2D(KeepsFrozen):
         if gate is None and self.stateful:
             gate = ops.convert_to_tensor(self.gate, dtype=self.compute_dtype)
         if mask is not None:
-            mask = swap_time_and_batch(ops.cast(mask, "bool"))
+            mask = swap_time_and_batch(frame_mask(mask))
         outputs, gate = self.run(swap_time_and_batch(sequence), stream, gate, mask, bool(training))
         if self.stateful:
             self.gate.assign(gate)
@@ -243,7 +244,7 @@ class SCS2D(KeepsFrozen):
         return (outputs, state) if self.return_state else outputs
 
     def compute_mask(self, sequence: Tensor, mask: Tensor | None = None) -> Any:
-        mask = mask if self.return_sequences else None
+        mask = frame_mask(mask) if self.return_sequences else None
         return (mask, None) if self.return_state else mask
 
     def get_config(self) -> dict:

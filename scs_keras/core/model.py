@@ -9,6 +9,7 @@ from keras import ops
 from scs_keras.core.arguments import Tensor, check_sequence, refuse_activity_regularizer
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import swap_time_and_batch
+from scs_keras.core.recurrence import frame_mask
 from scs_keras.core.signatures import Signature, streaming, whole
 from scs_keras.core.states import shape_of
 from scs_keras.core.switch import switch_scope
@@ -30,7 +31,8 @@ class SCSModel(StreamTrainer):
         spatial_goal, temporal_goal: functions `goal(x, y) -> target` of the inputs and the main target, for
             example `scs_keras.goals.next_frame_difference` or `next_frame_flow`; None takes the main target.
             A goal of your own must be registered with Keras for the model to be saved.
-        average: whether the outputs are averaged over time: one target a sequence, not one a frame.
+        average: whether the outputs are averaged over time: one target a sequence, not one a frame. A `sample_weight`
+            (batch, time), 0 for frames that only fill up a sequence, then weighs the frames of that average.
 
     Call arguments:
         x: frames, (batch, time, height, width, channels).
@@ -38,6 +40,8 @@ class SCSModel(StreamTrainer):
         initial_states: list of gates, or None.
         training: see `SCSNetwork`.
         return_states: whether the gates after step `state_index` are returned too.
+        mask: as in `SCSNetwork`; masked frames do not count in the average.
+        frame_weights: (batch, time), of the average.
 
     Raises:
         ValueError: if `network` has no `run`, or for `activity_regularizer`; as `SCSNetwork`.
@@ -69,6 +73,7 @@ class SCSModel(StreamTrainer):
         self.backbone = backbone
         self.goals = {"spatial": spatial_goal, "temporal": temporal_goal}
         self.average = average
+        self.supports_masking = True
         self.frames_shape = None  # (time, height, width, channels), once built
         self.freeze_parts()
         self.prepare_training()
@@ -101,22 +106,36 @@ class SCSModel(StreamTrainer):
         training: bool | None = None,
         return_states: bool = False,
         state_index: int = -1,
+        mask: Tensor | None = None,
+        frame_weights: Tensor | None = None,
     ) -> Any:
+        mask = frame_mask(mask)
         with switch_scope(self.switch):
-            outputs, states = self.forward(x, check_stream(stream), initial_states, training, state_index)
-        outputs = self.reduce_outputs(outputs)
+            outputs, states = self.forward(x, check_stream(stream), initial_states, training, state_index, mask)
+        if mask is not None:
+            seen = ops.cast(mask, "float32")
+            frame_weights = seen if frame_weights is None else seen * ops.cast(frame_weights, "float32")
+        outputs = self.reduce_outputs(outputs, *([] if frame_weights is None else [frame_weights]))
         return (outputs, states) if return_states else outputs
 
     def forward(
-        self, x: Tensor, stream: str, states: list[Tensor] | None, training: bool | None, states_at: int = -1
+        self,
+        x: Tensor,
+        stream: str,
+        states: list[Tensor] | None,
+        training: bool | None,
+        states_at: int = -1,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """(outputs, states): the outputs for every frame, and the gates after step `states_at`."""
+        check_sequence(x.shape, type(self).__name__)
         if self.backbone is not None:
             batch, time, *frame = ops.shape(x)
             features = self.backbone(ops.reshape(x, (-1, *frame)), training=training)
             x = ops.reshape(features, (batch, time, *ops.shape(features)[1:]))
         check_sequence(x.shape, type(self.network).__name__)
-        features, after = self.network.run(swap_time_and_batch(x), stream, states, bool(training), states_at)
+        options = {} if mask is None else {"mask": swap_time_and_batch(mask)}
+        features, after = self.network.run(swap_time_and_batch(x), stream, states, bool(training), states_at, **options)
         head = self.sub_heads.get(stream) or self.head
         return head(swap_time_and_batch(features)), after
 
@@ -151,9 +170,20 @@ class SCSModel(StreamTrainer):
         outputs, states = self(frame[:, None], stream=stream, initial_states=states, return_states=True)
         return (outputs if self.average else outputs[:, 0]), states
 
-    def reduce_outputs(self, frames: Tensor) -> Tensor:
-        """What the call makes of the outputs for every frame (batch, time, ...): they, or their mean."""
-        return ops.mean(frames, axis=1) if self.average else frames
+    def reduce_outputs(self, frames: Tensor, weights: Tensor | None = None) -> Tensor:
+        """What the call makes of the outputs for every frame (batch, time, ...): they, or their mean, weighted by
+        `weights` (batch, time) if given; zeros where these are all 0."""
+        if not self.average:
+            return frames
+        if weights is None:
+            return ops.mean(frames, axis=1)
+        weights = ops.cast(weights, frames.dtype)
+        total = ops.sum(weights, axis=1, keepdims=True)
+        weights = weights / ops.where(total > 0, total, ops.ones_like(total))
+        return ops.sum(frames * ops.reshape(weights, (*ops.shape(weights), *(1,) * (len(frames.shape) - 2))), axis=1)
+
+    def compute_mask(self, x: Tensor, previous_mask: Tensor | None = None) -> Any:
+        return None if self.average else frame_mask(previous_mask)
 
     def signatures(self, input_shape: tuple | None = None) -> tuple[Signature, ...]:
         """What the served model answers to: whole sequences, and one frame at a time.

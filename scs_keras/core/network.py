@@ -11,6 +11,7 @@ from scs_keras.core.cell import check_stream
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
+from scs_keras.core.recurrence import frame_mask
 from scs_keras.core.states import filled
 
 
@@ -128,6 +129,7 @@ class SCSNetwork(KeepsFrozen):
         initial_states: list with a gate for each layer, or None: the layers' initial gate.
         training: whether the switch acts and batch normalisation uses the batch.
         return_states: whether the final gates are returned too.
+        mask: boolean (batch, time), or with more axes as in `SCS2D`; masked steps leave the gates as they were.
 
     Returns:
         u^n, (batch, time, out height, out width, filters of the last stage); with `return_states` also
@@ -151,6 +153,7 @@ class SCSNetwork(KeepsFrozen):
             check_valid_padding(self.stages)
         self.layer_arguments = layer_arguments
         self.scs_layers, self.blocks = [], []
+        self.supports_masking = True
         for stage in self.stages:
             self._add_stage(stage)
 
@@ -201,9 +204,11 @@ class SCSNetwork(KeepsFrozen):
         initial_states: list[Tensor] | None = None,
         training: bool | None = None,
         return_states: bool = False,
+        mask: Tensor | None = None,
     ) -> Any:
         check_sequence(frames.shape, "SCSNetwork", self.channels)
-        outputs, states = self.run(swap_time_and_batch(frames), stream, initial_states, training=bool(training))
+        mask = None if mask is None else swap_time_and_batch(frame_mask(mask))
+        outputs, states = self.run(swap_time_and_batch(frames), stream, initial_states, bool(training), mask=mask)
         outputs = swap_time_and_batch(outputs)
         return (outputs, states) if return_states else outputs
 
@@ -219,6 +224,7 @@ class SCSNetwork(KeepsFrozen):
         states: list[Tensor] | None = None,
         training: bool = False,
         states_at: int = -1,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The network on a time-major sequence (time, batch, height, width, channels).
 
@@ -226,6 +232,7 @@ class SCSNetwork(KeepsFrozen):
             sequence, stream, training: as in the call.
             states: list with a gate for each layer, or None.
             states_at: index of the step after which the gates are returned; -1 is the end.
+            mask: boolean (time, batch); masked steps leave the gates as they were.
 
         Returns:
             (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`.
@@ -244,7 +251,7 @@ class SCSNetwork(KeepsFrozen):
         for block, shortcut, pool in self.blocks:
             line = u
             for layer in block:
-                u, gate = layer.run(u, stream, states[len(gates)], training=training, states_at=states_at)
+                u, gate = layer.run(u, stream, states[len(gates)], mask, training, states_at)
                 gates.append(gate)
             if shortcut is not None:
                 u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
@@ -283,6 +290,7 @@ class SCSNetwork(KeepsFrozen):
         initial_states: list[Tensor] | None = None,
         training: bool | None = None,
         return_states: bool = False,
+        mask: Tensor | None = None,
     ) -> Any:
         if not self.built:
             self.build(frames.shape)
@@ -291,6 +299,9 @@ class SCSNetwork(KeepsFrozen):
         last = self._pooled(states[-1].shape[1:3], self.blocks[-1][2])
         outputs = keras.KerasTensor((batch, time, *last, states[-1].shape[-1]), dtype=self.compute_dtype)
         return (outputs, states) if return_states else outputs
+
+    def compute_mask(self, frames: Tensor, previous_mask: Tensor | None = None) -> Any:
+        return frame_mask(previous_mask)
 
     def _state_shapes(self, batch, height, width):
         shapes, frame = [], (height, width)

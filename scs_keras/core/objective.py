@@ -57,13 +57,28 @@ class Objective:
             sample_weight = ops.reshape(sample_weight, (*ops.shape(sample_weight), *(1,) * missing))
         return loss(target, outputs, sample_weight=sample_weight)
 
+    def frame_weights(self, sample_weight: Tensor | None) -> Tensor | None:
+        """The weights (batch, time) with which a model that averages takes the mean over frames; None for none."""
+        if not self.model.average or sample_weight is None or len(sample_weight.shape) != 2:
+            return None
+        return None if sample_weight.shape[1] == 1 else sample_weight
+
+    def averaging(self, sample_weight: Tensor | None) -> tuple[dict[str, Tensor], Tensor | None]:
+        """(options, weights): of the model's call, for weights of frames; and what is left for the loss, which is
+        then 1 for a sequence, or 0 if none of its frames counts."""
+        weights = self.frame_weights(sample_weight)
+        if weights is None:
+            return {}, sample_weight
+        return {"frame_weights": weights}, ops.cast(ops.any(ops.cast(weights, "bool"), axis=1), "float32")
+
     # Of a sequence in one piece, or in clips ----------------------------------------------------
 
     def whole(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None, training: bool) -> dict:
         """{stream: loss} of the whole sequence, given the main stream's outputs."""
         targets, outputs = self.targets(x, y), {"main": y_pred}
+        options, sample_weight = self.averaging(sample_weight)
         for name in self.sub_losses:
-            outputs[name] = self.model(x, stream=name, training=training)
+            outputs[name] = self.model(x, stream=name, training=training, **options)
         return {name: self.loss(name, targets[name], each, sample_weight) for name, each in outputs.items()}
 
     def in_clips(self, x: Tensor, y: Tensor, sample_weight: Tensor | None) -> dict[str, Tensor]:
@@ -100,16 +115,21 @@ class Objective:
             states for the next clip, detached; the main outputs of every frame of the clip.
         """
         model, losses, carried, outputs = self.model, {}, {}, {}
+        frame_weights, new_weights, share = self.frame_weights(sample_weight), None, clip.share
+        if frame_weights is not None:  # each frame counts by its weight, over all clips
+            new_weights, share = _new(clip, frame_weights), 1.0
+            total = ops.sum(frame_weights, axis=1)
+            sample_weight = ops.sum(new_weights, axis=1) / ops.where(total > 0, total, ops.ones_like(total))
         states_at = -1 if clip.carry is None else clip.carry
         for name in self.streams:
             with switch_scope(model.switch):
                 outputs[name], after = model.forward(frames, name, states.get(name), True, states_at)
-            predicted = model.reduce_outputs(outputs[name][:, clip.new :])
+            predicted = model.reduce_outputs(outputs[name][:, clip.new :], **_named(weights=new_weights))
             target, weight = targets[name], sample_weight
             if not model.average:
                 target = _new(clip, target)
                 weight = _new(clip, weight) if weight is not None and len(weight.shape) > 1 else weight
-            losses[name] = self.loss(name, target, predicted, weight) * clip.share
+            losses[name] = self.loss(name, target, predicted, weight) * share
             if clip.carry is not None:
                 carried[name] = [ops.stop_gradient(gate) for gate in after]
         if earlier is not None:
@@ -117,10 +137,11 @@ class Objective:
             losses["overlap"] = overlap / model.replicas
         return losses, carried, outputs["main"]
 
-    def outputs(self, clips: list[Clip], outputs: list[Tensor]) -> Tensor:
+    def outputs(self, clips: list[Clip], outputs: list[Tensor], sample_weight: Tensor | None = None) -> Tensor:
         """The clips' main outputs as the model's: every frame once, averaged if the model averages."""
         frames = [each[:, clip.new :] for clip, each in zip(clips, outputs)]
-        return self.model.reduce_outputs(ops.concatenate(frames, axis=1))
+        weights = _named(weights=self.frame_weights(sample_weight))
+        return self.model.reduce_outputs(ops.concatenate(frames, axis=1), **weights)
 
     # What is made of the losses -----------------------------------------------------------------
 
@@ -158,3 +179,8 @@ class Objective:
 def _new(clip, sequence):
     """The clip's new frames of a whole sequence (batch, time, ...)."""
     return sequence[:, clip.start + clip.new : clip.stop]
+
+
+def _named(**arguments):
+    """The arguments that are given."""
+    return {name: value for name, value in arguments.items() if value is not None}

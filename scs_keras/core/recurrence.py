@@ -47,6 +47,15 @@ def _loop(step, inputs, state, mask):
     return outputs, states[0]
 
 
+def frame_mask(mask):
+    """(batch, time) of a mask with more axes, as `keras.layers.Masking` makes of images: a frame counts if any pixel
+    of it does. None stays None."""
+    if mask is None:
+        return None
+    mask = ops.cast(mask, "bool")
+    return ops.any(mask, axis=tuple(range(2, len(mask.shape)))) if len(mask.shape) > 2 else mask
+
+
 def hold_last(outputs, mask):
     """Outputs of masked steps replaced by that of the last unmasked one, zeros before the first (as Keras does).
 

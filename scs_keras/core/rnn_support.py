@@ -1,11 +1,13 @@
 """Makes `keras.layers.RNN` treat an SCSCell's states as images. Needed by Keras 3.10 to 3.15.
 
-Keras's RNN takes every state to be a vector: it infers the output shape (batch, F) for functional
-models, resets states to zero whatever the cell's initial state is, and builds stacked cells on
-vector shapes. It also has no hook before the loop over time, where the switch must be drawn (random
-draws inside a compiled loop are repeated or fail) and where the frame size becomes known.
+Keras's RNN takes every state to be a vector: it infers the output shape (batch, F) for functional models,
+resets states to zero whatever the cell's initial state is, and builds stacked cells on vector shapes; a mask
+with an axis for pixels does not fit frames of another size. It also has no hook before the loop over time,
+where the switch must be drawn (random draws inside a compiled loop are repeated or fail) and where the frame
+size becomes known.
 
-Four methods are wrapped once, when the first SCSCell is made; any other cell reaches Keras's own code.
+Five methods are wrapped once, when the first SCSCell is made; cells with no SCSCell in them reach Keras's own code.
+A cell of a user's around an SCSCell, or one stacked with it, has to say its output's shape.
 tests/test_rnn_support.py fails as soon as Keras does one of these by itself.
 """
 
@@ -16,6 +18,8 @@ from keras import ops, tree
 from keras.layers import RNN, StackedRNNCells
 
 from scs_keras.core.arguments import as_gate, check_sequence
+from scs_keras.core.keras_private import all_layers
+from scs_keras.core.recurrence import frame_mask
 from scs_keras.core.switch import active_switch
 
 
@@ -25,19 +29,41 @@ def cells_of(cell, cell_class):
     return cells if cells and all(isinstance(each, cell_class) for each in cells) else []
 
 
+def image_cells(cell, cell_class):
+    """The outer cells, if there is an SCSCell somewhere in one of them; else empty."""
+    cells = list(cell.cells) if isinstance(cell, StackedRNNCells) else [cell]
+    inside = [part for each in cells if isinstance(each, keras.Layer) for part in all_layers(each)]
+    return cells if any(isinstance(part, cell_class) for part in inside) else []
+
+
 def output_shapes(cells, shape):
-    """Shape of each cell's output for one frame of the given shape."""
-    shapes = []
+    """Shapes of each cell's output for one frame of the given shape, and of all their states.
+
+    Raises:
+        ValueError: if a cell that is no SCSCell does not say it.
+    """
+    outputs, states = [], []
     for cell in cells:
-        shape, _ = cell.compute_output_shape(shape)
-        shapes.append(shape)
-    return shapes
+        if getattr(type(cell), "compute_output_shape", None) in (None, keras.Layer.compute_output_shape):
+            raise ValueError(
+                f"keras.layers.RNN takes the states of {type(cell).__name__}, which is around an SCSCell or stacked "
+                "with one, to be vectors. Allowed: SCSCells alone or stacked, and a cell of your own with "
+                "`compute_output_shape(self, inputs_shape, states_shape=None)` that returns (output shape, [state "
+                f"shapes]) as SCSCell's does. Received: {[type(each).__name__ for each in cells]}. Give it that "
+                "method, or put layers one after the other: SCS2D, keras.layers.ConvLSTM2D."
+            )
+        shape, following = cell.compute_output_shape(shape)
+        outputs.append(tuple(shape))
+        states.extend(following)
+    return outputs, states
 
 
 def rnn_compute_output_shape(self, cells, sequences_shape, initial_state_shape=None):
-    batch, length, *frame = check_sequence(sequences_shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
-    states = output_shapes(cells, (batch, *frame))
-    output = (batch, length, *states[-1][1:]) if self.return_sequences else states[-1]
+    if hasattr(cells[0], "initial_gate"):  # an SCSCell
+        check_sequence(sequences_shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
+    batch, length, *frame = sequences_shape
+    outputs, states = output_shapes(cells, (batch, *frame))
+    output = (batch, length, *outputs[-1][1:]) if self.return_sequences else outputs[-1]
     return (output, *states) if self.return_state else output
 
 
@@ -73,25 +99,29 @@ def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
         cell.draw = switch.draw() if switch is not None else None
     try:
         return RNN.inner_loop.__wrapped__(
-            self, sequences, tree.pack_sequence_as(initial_state, states), mask, training=training
+            self, sequences, tree.pack_sequence_as(initial_state, states), frame_mask(mask), training=training
         )
     finally:
         for cell in cells:
             cell.draw = None
 
 
+def rnn_compute_mask(self, cells, sequences, mask):
+    return RNN.compute_mask.__wrapped__(self, sequences, frame_mask(tree.flatten(mask)[0]))
+
+
 def stacked_build(self, cells, input_shape):
-    for cell, shape in zip(cells, [tuple(input_shape), *output_shapes(cells, tuple(input_shape))]):
+    for cell, shape in zip(cells, [tuple(input_shape), *output_shapes(cells, tuple(input_shape))[0]]):
         if not cell.built:
             cell.build(shape)
 
 
-def _for_cells(cell_class, cls, name, ours):
+def _for_cells(cell_class, cls, name, ours, among=cells_of):
     keras_own = getattr(cls, name)
 
     @functools.wraps(keras_own)  # keeps the argument names that Keras looks at
     def method(self, *args, **kwargs):
-        cells = cells_of(self if isinstance(self, StackedRNNCells) else self.cell, cell_class)
+        cells = among(self if isinstance(self, StackedRNNCells) else self.cell, cell_class)
         return ours(self, cells, *args, **kwargs) if cells else keras_own(self, *args, **kwargs)
 
     setattr(cls, name, method)
@@ -99,8 +129,9 @@ def _for_cells(cell_class, cls, name, ours):
 
 @functools.cache
 def install(cell_class: type) -> None:
-    """Wraps the four methods, once, for cells of that class: `SCSCell`."""
-    _for_cells(cell_class, RNN, "compute_output_shape", rnn_compute_output_shape)
+    """Wraps the five methods, once, for cells of that class: `SCSCell`."""
+    _for_cells(cell_class, RNN, "compute_output_shape", rnn_compute_output_shape, image_cells)
     _for_cells(cell_class, RNN, "reset_state", rnn_reset_state)
     _for_cells(cell_class, RNN, "inner_loop", rnn_inner_loop)
-    _for_cells(cell_class, StackedRNNCells, "build", stacked_build)
+    _for_cells(cell_class, RNN, "compute_mask", rnn_compute_mask)
+    _for_cells(cell_class, StackedRNNCells, "build", stacked_build, image_cells)

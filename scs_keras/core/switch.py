@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import Tensor, is_integer, is_number, python_number
-from scs_keras.core.controller import Controller
+from scs_keras.core.controller import Controller, another_switch
 
 _SCOPE = []  # switches of the models that are training at the moment, innermost last
 
@@ -83,6 +84,24 @@ def check_switch(switch: "Switch | None") -> "Switch | None":
     return switch
 
 
+def read(variable: Any) -> np.ndarray:
+    """The value of a variable as NumPy's, also inside a `strategy.scope()`: that of the first replica."""
+    return ops.convert_to_numpy(ops.convert_to_tensor(variable))
+
+
+def check_replicas(switch: "Switch | None", model: keras.Model) -> None:
+    """Raises ValueError if the model is trained on several replicas and the switch was made outside their scope."""
+    strategy: Any = getattr(model, "distribute_strategy", None)  # of TensorFlow's models
+    if switch is None or strategy is None or strategy.num_replicas_in_sync == 1:
+        return
+    if not all(strategy.extended.variable_created_in_scope(variable.value) for variable in switch.variables):
+        raise ValueError(
+            "A switch made outside `strategy.scope()` draws differently on each replica. Allowed: one made inside. "
+            f"Received: {switch.name!r} for {strategy.num_replicas_in_sync} replicas. Write "
+            f"`with strategy.scope(): switch = {type(switch).__name__}(...)`."
+        )
+
+
 def check_probability(name: str, value: Any) -> float:
     """`value` as a float; raises ValueError unless `value` is a number in [0, 1]."""
     if not is_number(value) or not 0 <= value <= 1:
@@ -101,7 +120,10 @@ class Switch(keras.Layer):
             full one (E[gamma] = 1 - p in Eq. 18).
         seed: integer; the draws are a function of it and of the number of draws so far, both saved
             with the weights. None draws one, another for each switch, which follows
-            `keras.utils.set_random_seed`; `switch.seed` tells it.
+            `keras.utils.set_random_seed`; `switch.seed` tells it. TensorFlow's XLA (`jit_compile=True`) has
+            another random generator: for one seed its draws are others than those without it.
+
+    For a model in a `strategy.scope()` the switch is made there too, so that all replicas draw alike.
 
     Raises:
         ValueError: if `seed` is neither an integer nor None.
@@ -172,11 +194,21 @@ class Switch(keras.Layer):
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        store["draws"] = ops.convert_to_numpy(self.draws.state)
+        store["draws"] = read(self.draws.state)
+        store["kind"] = self.kind
 
     def load_own_variables(self, store: Any) -> None:
+        names = set(store.keys())
+        if "draws" not in names or ("kind" in names and not np.array_equal(store["kind"], self.kind)):
+            found = bytes(store["kind"]).decode() if "kind" in names else "none of that kind and name"
+            raise another_switch(bytes(self.kind).decode(), found)
         self.draws.state.assign(store["draws"])
-        super().load_own_variables({key: store[key] for key in store.keys() if key != "draws"})
+        super().load_own_variables({key: store[key] for key in names - {"draws", "kind"}})
+
+    @property
+    def kind(self) -> np.ndarray:
+        """The name of the class, as bytes that a weights file can hold."""
+        return np.frombuffer(type(self).__name__.encode(), "uint8")
 
     def get_config(self) -> dict:
         own = dict(keep_one=self.keep_one, unbiased=self.unbiased, seed=self.seed)
@@ -303,10 +335,12 @@ class ASTSGD(Switch):
         self.initial_loss = self._value("initial_loss", initial_loss or 0.0)  # 0: not measured yet
         self.network = Controller(self.draws) if controller == "network" else None
         if initial_loss is not None:
-            self.validate()
+            self._check_initial_loss(float(initial_loss))
 
     def validate(self) -> None:
-        initial_loss = float(ops.convert_to_numpy(self.initial_loss.value))
+        self._check_initial_loss(float(read(self.initial_loss)))
+
+    def _check_initial_loss(self, initial_loss):
         if initial_loss and self.threshold is not None and initial_loss <= self.threshold:
             raise ValueError(
                 "`threshold` must be below the initial loss, because q falls while the spatial loss goes "
@@ -327,7 +361,8 @@ class ASTSGD(Switch):
             ops.cast(ops.stop_gradient(loss), "float32") for loss in (spatial_loss, temporal_loss, main_loss)
         )
         initial_loss = ops.convert_to_tensor(self.initial_loss)
-        self.initial_loss.assign(ops.where(initial_loss > 0, initial_loss, L_g))
+        measured = ops.where(ops.isfinite(L_g), L_g, 0.0)  # an infinite one would hold q for good
+        self.initial_loss.assign(ops.where(initial_loss > 0, initial_loss, measured))
         q = self.formula(L_s, L_g) if self.network is None else self.network(L_s, L_t, L_g, self.initial_loss)
         self.q.assign(ops.where(ops.isfinite(q), ops.clip(q, 0.0, 1.0), ops.convert_to_tensor(self.q)))
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from scs_keras.core.switch import Switch
+from scs_keras.core.switch import Switch, check_replicas, read
 
 
 class ValidateSwitch(keras.callbacks.Callback):
@@ -21,7 +21,7 @@ class ValidateSwitch(keras.callbacks.Callback):
 class SwitchCallback(keras.callbacks.Callback):
     """Drives a switch under the plain `fit` of a model of your own that holds layers with that switch.
 
-    After each batch it tells the switch that a step was made and, for ASTSGD, the losses: those that
+    After each batch it tells the switch how many steps the optimiser made and, for ASTSGD, the losses: those that
     Keras logs (running means of the epoch) under the names given.
 
     Args:
@@ -37,7 +37,15 @@ class SwitchCallback(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.switch = switch
+        self.steps = None  # of the optimiser so far, once `fit` has begun
         self.keys = [key or main_loss for key in (spatial_loss, temporal_loss, main_loss)]
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        check_replicas(self.switch, self.model)
+        self.steps = self._steps()
+
+    def _steps(self):
+        return int(read(self.model.optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         logs = logs or {}
@@ -48,7 +56,11 @@ class SwitchCallback(keras.callbacks.Callback):
                 "Name the model's outputs or metrics so that each loss is logged."
             )
         _ = self.model  # on JAX `fit` keeps the variables outside the model until someone looks at it
-        self.switch.advance()
+        if self.steps is None:
+            self.switch.advance()
+        else:  # no step while the optimiser accumulates, several in one execution
+            before, self.steps = self.steps, self._steps()
+            self.switch.advance(float(self.steps - before))
         self.switch.update(*(logs[key] for key in self.keys))
         if batch == 0:
             self.switch.validate()

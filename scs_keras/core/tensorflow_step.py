@@ -66,11 +66,11 @@ class TensorFlowStep(keras.Model):
             gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:
             self._apply(gradients)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.averaging(sample_weight)[1])
 
     def _whole_gradients(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
-            y_pred = self(x, training=True)
+            y_pred = self(x, training=True, **self.objective.averaging(sample_weight)[0])
             losses = self.objective.whole(x, y, y_pred, sample_weight, training=True)
             loss = self.optimizer.scale_loss(self.objective.total(losses))
         gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
@@ -96,7 +96,7 @@ class TensorFlowStep(keras.Model):
             objective.tell_switch(losses, 1 / clip.share)
             totals = {name: totals.get(name, 0.0) + each for name, each in losses.items()}
             outputs.append(tf.stop_gradient(earlier))
-        return sums, objective.outputs(clips, outputs), totals
+        return sums, objective.outputs(clips, outputs, sample_weight), totals
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()

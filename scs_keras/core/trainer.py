@@ -20,7 +20,7 @@ from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.keras_private import all_layers, set_layer
 from scs_keras.core.long_sequence import LTSC
 from scs_keras.core.objective import SUB_GOALS, Objective
-from scs_keras.core.switch import Switch
+from scs_keras.core.switch import Switch, check_replicas
 from scs_keras.core.switch_callbacks import ValidateSwitch
 
 if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
@@ -74,8 +74,9 @@ class StreamTrainer(KeepsFrozen, BackendStep):
                 None for no clipping. On JAX the optimiser clips all gradients.
 
         Raises:
-            ValueError: if a goal or head has no loss, ASTSGD no spatial loss, there is more than one switch, the
-                model cannot be cut into clips, or an argument is of another kind or out of range.
+            ValueError: if a goal or head has no loss, ASTSGD no spatial loss, there is more than one switch or it was
+                made outside the strategy's scope, the model cannot be cut into clips, or an argument is of another kind
+                or out of range.
         """
         losses = {"spatial": as_loss(spatial_loss), "temporal": as_loss(temporal_loss)}
         shared_switch = one_switch(switch, self.scs_cells())
@@ -93,6 +94,7 @@ class StreamTrainer(KeepsFrozen, BackendStep):
             spatial_loss=spatial_loss, temporal_loss=temporal_loss, switch=switch, long_sequence=long_sequence,
             accumulate_steps=accumulate_steps, clip=clip, loss_weights=loss_weights,
         )  # fmt: skip
+        check_replicas(shared_switch, self)
         self.configure_backend()
 
     def compute_loss(
@@ -107,6 +109,7 @@ class StreamTrainer(KeepsFrozen, BackendStep):
         if training and self.long_sequence is not None:
             losses = self.objective.in_clips(x, y, sample_weight)
         else:
+            y_pred = self.weighted_average(x, y_pred, sample_weight, training)
             losses = self.objective.whole(x, y, y_pred, sample_weight, training)
             if training:
                 self.objective.tell_switch(losses)
@@ -114,6 +117,15 @@ class StreamTrainer(KeepsFrozen, BackendStep):
             self.switch.advance(1 / steps_between_updates(self.optimizer))
         self.objective.track(losses, ops.shape(y)[0])
         return self.objective.total(losses)
+
+    def weighted_average(self, x: Tensor, y_pred: Tensor, sample_weight: Tensor | None, training: bool) -> Tensor:
+        """`y_pred`, or for weights of frames that it was averaged without, the outputs averaged with them."""
+        options, _ = self.objective.averaging(sample_weight)
+        return self(x, training=training, **options) if options else y_pred
+
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> dict:
+        y_pred = self.weighted_average(x, y_pred, sample_weight, training=False)
+        return super().compute_metrics(x, y, y_pred, sample_weight=self.objective.averaging(sample_weight)[1])
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, callbacks=None, **kwargs):

@@ -62,7 +62,7 @@ class ConvLSTMNetwork(KeepsFrozen):
     def call(self, frames, stream="main", training=None):
         return swap_time_and_batch(self.run(swap_time_and_batch(frames), stream)[0])
 
-    def run(self, sequence, stream="main", states=None, training=False, states_at=-1):
+    def run(self, sequence, stream="main", states=None, training=False, states_at=-1, mask=None):
         """As `SCSNetwork.run`, on a time-major sequence; there is one stream only.
 
         Raises:
@@ -80,7 +80,11 @@ class ConvLSTMNetwork(KeepsFrozen):
             u = ops.cast(frame, self.compute_dtype)
             for index, layer in enumerate(self.recurrent_layers):
                 # Not layer.cell(...): Keras holds a ConvLSTM to the frame size it was built for.
-                u, pairs[index] = layer.cell.call(u, list(pairs[index]))
+                u, new = layer.cell.call(u, list(pairs[index]))
+                if mask is not None:
+                    open_ = ops.reshape(mask[step], (-1, 1, 1, 1))
+                    new = [ops.where(open_, *both) for both in zip(new, pairs[index])]
+                pairs[index] = new
                 if self.norms:
                     u = self.norms[index](u)
             outputs.append(u)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.core.arguments import check_sequence
 from scs_keras.core.cell import check_stream
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.model import SCSModel
@@ -108,6 +109,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
         self.patch = patch
         self.image_channels = channels
         self.extra_channels = extra_channels
+        self.supports_masking = False  # its outputs follow the observed images, which have no gaps
         self.freeze_parts()
 
     def build(self, input_shape):
@@ -134,6 +136,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
                 f"{type(self).__name__} starts from its observed images. Received: initial_states. Leave them out, or "
                 "go on from them image by image with `step`."
             )
+        check_sequence(x.shape, type(self).__name__)
         with switch_scope(self.switch):
             return self.forecast(x, check_stream(stream), training)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras.core.arguments import check_counts, is_count
+from scs_keras.core.arguments import check_counts, check_sequence, is_count
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
@@ -94,6 +94,7 @@ class VideoPredictor(KnowsPreset, OutputLength, KeepsFrozen, keras.Model):
                 f"{type(self).__name__} takes frames (batch, time, height, width, channels) with {channels} channels. "
                 f"Received: shape={shape}."
             )
+        check_sequence(shape, type(self).__name__)
         dtype = keras.backend.standardize_dtype(frames.dtype)
         if keras.backend.is_int_dtype(dtype):
             raise ValueError(

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from scs_keras.core.switch import read
+
 SAVED = "saved_seed_generator"
 
 
@@ -60,11 +62,11 @@ class ScheduledSampling(keras.Layer):
     @property
     def count(self):
         """Number of masks drawn so far: of training calls. May be set, to go on or start anew."""
-        return int(ops.convert_to_numpy(self.draws.state)[1])
+        return int(read(self.draws.state)[1])
 
     @count.setter
     def count(self, value):
-        seed = int(ops.convert_to_numpy(self.draws.state)[0])
+        seed = int(read(self.draws.state)[0])
         self.draws.state.assign([seed, value])
 
     def probabilities(self, count):
@@ -87,7 +89,7 @@ class ScheduledSampling(keras.Layer):
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
-        store["draws"] = ops.convert_to_numpy(self.draws.state)
+        store["draws"] = read(self.draws.state)
 
     def load_own_variables(self, store):
         self.draws.state.assign(store["draws"])
