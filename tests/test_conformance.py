@@ -3,6 +3,8 @@
 A new preset is covered by being there, and fails here if it has no small version.
 """
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -98,8 +100,8 @@ def test_a_frozen_part_stays_frozen(model):
     again = copy(model)
     part = next(part for _, part, _ in parts(again) if part.trainable_variables)
     part.trainable = False
-    left = [variable.path for variable in again.trainable_variables]
-    assert [variable.path for variable in copy(again).trainable_variables] == left
+    left = [re.sub(r"_\d+(?=/)", "", variable.path) for variable in again.trainable_variables]  # layers are numbered on
+    assert [re.sub(r"_\d+(?=/)", "", variable.path) for variable in copy(again).trainable_variables] == left
     assert len(left) < len(model.trainable_variables)
 
 
