@@ -282,11 +282,20 @@ def evaluate(source, weights, set, data, dataset, split, limit, json, **options)
     from scs_keras.training.evaluate import evaluate
 
     model = _source(source, weights, set)
-    own = {option.name.replace("-", "_") for option in model.task.dataset(dataset or model.dataset).options}
-    given = {name: value for name, value in options.items() if value is not None}
-    readers = {name: value for name, value in given.items() if name in own}
-    predictors = {name: value for name, value in given.items() if name not in own}
+    chosen = dataset or model.dataset
+    readers, predictors = (
+        {name: options.pop(name) for name in names if options.get(name) is not None}
+        for names in (_names(model.task.dataset(chosen).options), _names(model.task.options))
+    )
+    other = next((name for name, value in options.items() if value is not None and value is not False), None)
+    if other is not None:
+        raise ValueError(f"--{other.replace('_', '-')} is not an option of the data set {chosen}. Leave it out.")
     evaluate(model, data, dataset, split, limit, json, readers, predictors)
+
+
+def _names(options):
+    """Python's names of a task's options of `evaluate`."""
+    return [option.name.replace("-", "_") for option in options if option.command == "evaluate"]
 
 
 def add_predict(parser, subject):

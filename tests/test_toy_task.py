@@ -81,6 +81,12 @@ def test_it_trains_and_evaluates_beside_a_fitted_baseline(trained, tmp_path, cap
     assert json.loads((tmp_path / "fast.json").read_text())["parts"]["speed"].keys() == {"speed 2"}
 
 
+def test_an_option_of_another_data_set_is_refused(trained):
+    data, folder = trained
+    with pytest.raises(SystemExit, match="--speed is not an option of the data set all_dots. Leave it out."):
+        run("evaluate", folder, "--data", data, "--dataset", "all_dots", "--speed", "2")
+
+
 def test_the_classes_of_the_folder_are_in_the_recipe(trained):
     settings = json.loads((trained[1] / "recipe.json").read_text())["settings"]
     assert settings["arguments"] == {"classes": 2} and settings["dataset"] == "dots"

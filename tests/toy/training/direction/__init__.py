@@ -13,7 +13,8 @@ TASK = Task(
             read=f"{_HERE}:read",
             limit=12,
             options=(Option("evaluate", "speed", "only dots of this speed", type=int),),
-        )
+        ),
+        "all_dots": Dataset(read=f"{_HERE}:read"),
     },
     recipes={"direction_dots": DirectionDots},
     scores=f"{_HERE}:AccuracyScores",
