@@ -400,9 +400,10 @@ def test_quiet_is_quiet(tiny, tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # of which there is a hint
     for verbose, expected in ((0, False), (2, True)):
         out = tmp_path / str(verbose)
-        interrupt(monkeypatch, 0, "tiny", tmp_path, out, verbose=0)
+        interrupt(monkeypatch, 0, "tiny", tmp_path, out, verbose=verbose)
         run.train("tiny", tmp_path, out, verbose=verbose)
-        assert ("Going on from step 2" in capfd.readouterr().out) == expected
+        said = capfd.readouterr().out
+        assert ("Going on from step 2" in said) == ('pip install "scs-keras[tensorboard]"' in said) == expected
 
 
 def test_unknown_strategy():
