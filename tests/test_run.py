@@ -388,13 +388,22 @@ def test_what_a_killed_training_left_is_removed_at_the_next_start(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f".{os.getppid()}.{WEIGHTS}"]
 
 
+def test_something_must_be_left_to_train():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="a"), keras.layers.Dense(1, name="b")])
+    PrecipitationRadar(freeze=("a",))._freeze(model)
+    assert len(model.trainable_variables) == 2
+    with pytest.raises(ValueError, match="Nothing is left to train. Received: freeze=a,b"):
+        PrecipitationRadar(freeze=("a", "b"))._freeze(model)
+
+
 def test_quiet_is_quiet(tiny, tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # of which there is a hint
     for verbose, expected in ((0, False), (2, True)):
         out = tmp_path / str(verbose)
-        interrupt(monkeypatch, 0, "tiny", tmp_path, out, verbose=0)
+        interrupt(monkeypatch, 0, "tiny", tmp_path, out, verbose=verbose)
         run.train("tiny", tmp_path, out, verbose=verbose)
-        assert ("Going on from step 2" in capfd.readouterr().out) == expected
+        said = capfd.readouterr().out
+        assert ("Going on from step 2" in said) == ('pip install "scs-keras[tensorboard]"' in said) == expected
 
 
 def test_unknown_strategy():

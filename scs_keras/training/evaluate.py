@@ -118,7 +118,6 @@ def evaluate(
     """
     if json_file is not None:
         check_output_file(json_file)
-    source.check_weights()
     options = dict(reader_options or {})
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made

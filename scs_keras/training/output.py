@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib.util
 import json
 import re
 import tempfile
@@ -172,13 +173,12 @@ class Output:
             return []
         self.folder.mkdir(parents=True, exist_ok=True)
         made: list[Any] = [keras.callbacks.CSVLogger(self.log, append=append)]
-        try:
-            import tensorboard  # noqa: F401
-
+        needed = ("tensorflow", "tensorboard")  # by Keras's callback, with any backend
+        missing = next((package for package in needed if importlib.util.find_spec(package) is None), None)
+        if missing is None:
             made.append(keras.callbacks.TensorBoard(self.tensorboard, write_graph=False))
-        except ImportError:
-            if verbose and not append:
-                print('No TensorBoard logs: pip install "scs-keras[tensorboard]".')
+        elif verbose and not append:
+            print(f'No TensorBoard logs: pip install "scs-keras[{missing}]".')
         return made
 
     def rows(self) -> list[dict[str, str]]:

@@ -28,6 +28,5 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
     if not Path(file).exists():
         raise FileNotFoundError(f"{file}: there is no such file.")
     check_output_folder(output)
-    source.check_weights()
     check_needs(source.task.predict_needs)
     print(resolve(source.task.predict)(source.load(), Path(file), Path(output), **options))

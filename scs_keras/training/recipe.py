@@ -137,6 +137,10 @@ class Recipe:
         for name in self.freeze:
             check_known("layer of this model", name, layers)
             layers[name].trainable = False
+        if not model.trainable_variables:
+            raise ValueError(
+                f"Nothing is left to train. Received: freeze={','.join(self.freeze)}. Leave a layer out of it."
+            )
 
     def _compile(self, model):
         optimizer = self.optimizer()

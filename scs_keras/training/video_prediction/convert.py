@@ -40,8 +40,8 @@ def convert(checkpoint: str | Path, model: str, output: str | Path | None = None
     preset = zoo.get_preset(model)
     if preset.task != TASK:
         raise ValueError(
-            f"{preset.name} has no reference checkpoints, it is for {preset.task}. Allowed are those for {TASK}. "
-            f"{presets_are_listed(TASK)}"
+            f"{preset.name} has no reference checkpoints, it is for {preset.task}. Allowed: "
+            f"{zoo.list_presets(TASK)[0].name} and others. {presets_are_listed(TASK)}"
         )
     arrays = read_checkpoint(checkpoint)
     made = preset.make()
