@@ -287,7 +287,8 @@ def evaluate(source, weights, set, data, dataset, split, limit, json, **options)
         {name: options.pop(name) for name in names if options.get(name) is not None}
         for names in (_names(model.task.dataset(chosen).options), _names(model.task.options))
     )
-    other = next((name for name, value in options.items() if value is not None and value is not False), None)
+    defaults = {option.name.replace("-", "_"): option.default for option in model.task.options_of("evaluate")}
+    other = next((name for name, value in options.items() if value not in (None, False, defaults.get(name))), None)
     if other is not None:
         raise ValueError(f"--{other.replace('_', '-')} is not an option of the data set {chosen}. Leave it out.")
     evaluate(model, data, dataset, split, limit, json, readers, predictors)

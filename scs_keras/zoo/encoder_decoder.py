@@ -136,7 +136,8 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
                 f"{type(self).__name__} starts from its observed images. Received: initial_states. Leave them out, or "
                 "go on from them image by image with `step`."
             )
-        check_sequence(x.shape, type(self).__name__)
+        if len(x.shape) == 5:  # of others `forecast` says more
+            check_sequence(x.shape, type(self).__name__)
         with switch_scope(self.switch):
             return self.forecast(x, check_stream(stream), training)
 
