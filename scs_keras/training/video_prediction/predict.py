@@ -13,6 +13,7 @@ from scs_keras.training.video_prediction.scores import VideoScores, simple_predi
 from scs_keras.training.video_prediction.video import Video, check_size, scaled
 from scs_keras.training.video_prediction.video_folder import ARRAYS, read_video
 from scs_keras.zoo.files import written_beside
+from scs_keras.zoo.radar_units import FULL_SCALE_DBZ, scaled_to_rain
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
 
 _RADAR = "radar"  # the data set whose models see reflectivity
@@ -116,8 +117,8 @@ def _has_frames(file):
 
 def _sees_radar(model):
     return (
-        f"{model.preset.name} sees radar, {model.preset.values}: a radar event (.npz with rain in mm/h, valid, times "
-        "and step_minutes), or an array of floating point of that scale."
+        f"{model.preset.name} sees radar, reflectivity / {FULL_SCALE_DBZ:g} dBZ in [0, 1]: a radar event (.npz with "
+        "rain in mm/h, valid, times and step_minutes), or an array of floating point of that scale."
     )
 
 
@@ -128,7 +129,7 @@ def _rain(model, clip, predicted) -> dict[str, Any]:
         return {}
     last = event.times[-1 if clip.truth is None else -1 - len(clip.truth)]
     return dict(
-        rain=model.preset.postprocess(predicted)[..., 0].astype("float32"),
+        rain=scaled_to_rain(predicted)[..., 0].astype("float32"),
         valid=np.ones(predicted.shape[1:3], bool),
         times=last + round(event.step_minutes * 60) * np.arange(1, len(predicted) + 1),
         step_minutes=event.step_minutes,
