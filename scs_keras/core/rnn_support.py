@@ -30,10 +30,14 @@ def cells_of(cell, cell_class):
 
 
 def image_cells(cell, cell_class):
-    """The outer cells, if there is an SCSCell somewhere in one of them; else empty."""
+    """The outer cells, if there is an SCSCell of images somewhere in one of them, or SCSCells only; else empty.
+
+    One of vectors (rank 0) among other cells is as Keras takes every cell to be.
+    """
     cells = list(cell.cells) if isinstance(cell, StackedRNNCells) else [cell]
     inside = [part for each in cells if isinstance(each, keras.Layer) for part in all_layers(each)]
-    return cells if any(isinstance(part, cell_class) for part in inside) else []
+    of_images = any(isinstance(part, cell_class) and part.rank for part in inside)
+    return cells if of_images else cells_of(cell, cell_class)
 
 
 def output_shapes(cells, shape):
