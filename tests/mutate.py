@@ -100,7 +100,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=150, help="how many, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    parser.add_argument("--first", type=int, default=0, help="begin with this one of the draw, to go on")
+    parser.add_argument(
+        "--first", type=int, default=0, help="begin with this one of the draw, to go on (with the same code)"
+    )
     parser.add_argument(
         "--output", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the result file"
     )
