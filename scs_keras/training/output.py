@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe
+from scs_keras.training.recipe import Recipe, list_as_tuple
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import (
     check_output_folder,
@@ -127,12 +127,8 @@ class Output:
         found = self._read()
         known = recipes()
         check_known("recipe", found["recipe"], known)
-        settings: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in found["settings"].items()
-        }
-        settings["arguments"] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in settings["arguments"].items()
-        }
+        settings = {key: list_as_tuple(value) for key, value in found["settings"].items()}
+        settings["arguments"] = {key: list_as_tuple(value) for key, value in settings["arguments"].items()}
         try:
             return known[found["recipe"]](**settings)
         except TypeError as error:  # a setting that there no longer is

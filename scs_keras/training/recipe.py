@@ -197,6 +197,11 @@ def literal(text: str) -> Any:
         value = json.loads(text)
     except json.JSONDecodeError:
         return text
+    return list_as_tuple(value)
+
+
+def list_as_tuple(value: Any) -> Any:
+    """What JSON has made a list of, a tuple again; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
