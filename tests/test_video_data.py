@@ -84,7 +84,7 @@ def test_training_dataset_errors(folder):
     [
         (dict(dataset="moving_mnst"), "Did you mean 'moving_mnist'"),
         (dict(split="validation"), "must be one of train, val, test. Received: 'validation'"),
-        (dict(stride=0), "--stride must be at least 1. Received: 0"),
+        (dict(stride=0), "`stride` must be at least 1. Received: 0"),
         (dict(shape=(13, 8, 10, 1)), "too few frames. Needed: 13 .* the longest, 1.npy, has 10"),
         (dict(shape=(4, 8, 8, 1)), r"must have the model's size, 8x8 .* 1 channel. Received: 8x10"),
         (dict(shape=(4, 8, 10, 3)), "with 3 channels. Received: 8x10"),
@@ -225,7 +225,7 @@ def test_the_published_test_set_is_used_where_it_lies(mnist):
 def test_moving_mnist_errors(mnist):
     with pytest.raises(ValueError, match="larger than a digit, 8x8. Received: 8x8 with 1"):
         read_videos("moving_mnist", mnist, "train", (6, 8, 8, 1))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("moving_mnist", mnist, "train", (6, 20, 20, 1), stride=2)
     path = mnist / "train-images-idx3-ubyte.gz"
     whole = path.read_bytes()
@@ -294,7 +294,7 @@ def test_taxibj_errors(tmp_path):
         read_videos("taxibj", tmp_path, "test", (8, 4, 5, 2))
     with pytest.raises(ValueError, match="too few frames. Needed: 9"):
         read_videos("taxibj", tmp_path, "train", (9, 4, 5, 2))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("taxibj", tmp_path, "train", (8, 4, 5, 2), stride=1)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="dataset.npz: cannot be read"):
@@ -518,7 +518,7 @@ def test_kitti_errors(tmp_path):
     arrays = save_npy(tmp_path / "npy" / "kitticaltech_npy")
     with pytest.raises(ValueError, match="a window of 12 frames that starts at 22 is not inside the 33"):
         read_videos("kitti_caltech", tmp_path / "npy", "test", (12, 8, 10, 3))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("kitti_caltech", tmp_path / "npy", "test", (11, 8, 10, 3), stride=1)
     np.save(arrays / "test_idx.npy", np.zeros(3))
     with pytest.raises(ValueError, match="test_idx.npy whole numbers"):
@@ -920,7 +920,7 @@ def test_radar_as_videos(tmp_path):
     assert len(val) == 3 * 3 * 2  # rows, columns of tiles, windows
     assert task("video_prediction").dataset("radar").scored == "val"
     for arguments, message in (
-        (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use --split val"),
+        (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use split='val'"),
         (("train", (6, 8, 10, 1)), "square frames with 1 channel. Received: a model of 8x10x1"),
         (("train", (6, 64, 64, 1)), "crop=64 is larger than the frames"),
         (("train", (20, 8, 8, 1)), "the sequence is too short"),

@@ -13,6 +13,7 @@ from scs_keras import zoo
 from scs_keras.training import publish, run
 from scs_keras.training.card import model_card
 from scs_keras.training.data.radar import read_event
+from scs_keras.training.source import Source
 from scs_keras.training.video_prediction.scores import VideoScores
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
 from scs_keras.zoo.video_prediction.presets import RAIN
@@ -114,7 +115,8 @@ def test_predict_from_a_folder_of_images(trained, tmp_path):
     np.testing.assert_allclose(made["observed"][:, 0, 0, 0] * 255, [101, 102, 103], rtol=1e-5)
 
 
-def test_predict_errors(trained, tmp_path):
+def test_predict_errors(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(Source, "load", lambda self: pytest.fail("the model was made before all was checked"))
     np.save(tmp_path / "short.npy", moving_blobs(2))
     np.save(tmp_path / "large.npy", moving_blobs(9, size=20))
     for file, options, message in (
@@ -209,7 +211,8 @@ def test_a_radar_model_reads_radar_events(radar_weights, tmp_path, capsys):
     np.testing.assert_allclose(same["predicted"], made["predicted"], atol=1e-6)
 
 
-def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path):
+def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(Source, "load", lambda self: pytest.fail("the model was made before all was checked"))
     np.save(tmp_path / "grey.npy", (255 * moving_blobs(9)).astype("uint8"))
     save_images(tmp_path / "clip", range(9))
     rain = save_storm(tmp_path / "radar")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
 from scs_keras.training.task import task
-from scs_keras.zoo.words import presets_are_listed
+from scs_keras.zoo.words import presets_are_listed, words
 
 if TYPE_CHECKING:
     import keras
@@ -169,7 +169,8 @@ def with_settings(recipe: Recipe, settings: typing.Iterable[str]) -> Recipe:
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator:
-            raise ValueError(f"--set {setting!r} must be KEY=VALUE. For example: --set steps={recipe.steps}.")
+            example = _setting(f"steps={recipe.steps}")
+            raise ValueError(f"{_setting(setting)} must be KEY=VALUE. For example: {example}.")
         if key.startswith(ARGUMENT):
             arguments[key.removeprefix(ARGUMENT)] = literal(text)
             continue
@@ -178,8 +179,12 @@ def with_settings(recipe: Recipe, settings: typing.Iterable[str]) -> Recipe:
             changes[key] = converted(text, kinds[key])
         except ValueError as error:
             example = getattr(recipe, key)
-            raise ValueError(f"--set {setting!r}: {key} is {error}. For example: {key}={example}.") from None
+            raise ValueError(f"{_setting(setting)}: {key} is {error}. For example: {key}={example}.") from None
     return replace(recipe, **changes, arguments=arguments)
+
+
+def _setting(text):
+    return words(f"the setting {text!r}", f"--set {text!r}")
 
 
 def type_name(kind: Any) -> str:

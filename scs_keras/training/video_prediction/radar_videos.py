@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, every, scaled
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 
 def read(folder, split, shape, stride=None, observed=1):
@@ -35,7 +35,7 @@ def read(folder, split, shape, stride=None, observed=1):
         raise ValueError(
             f"{folder}: no radar event belongs to the split {split!r}. "
             + words(
-                "Use --split val, and list some in split.json.",
+                f"Use {option('split', 'val')}, and list some in split.json.",
                 train=f'List some under "{split}" in split.json.',
             )
         )

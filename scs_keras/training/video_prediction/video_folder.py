@@ -38,7 +38,7 @@ from scs_keras.training.video_prediction.video import (
     checked_values,
     every,
 )
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff", ".png")  # where they hold several images
@@ -156,7 +156,11 @@ def _split(folder, paths, split):
         raise ValueError(
             f"{folder}: with fewer than 3 videos all are for training, none for {split!r}. Add videos, or a "
             f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}'
-            + words("; or train without validation: --set validate=0.", evaluate=".")
+            + words(
+                "; or train without validation: validate=0.",
+                "; or train without validation: --set validate=0.",
+                evaluate=".",
+            )
         )
     return part
 
@@ -178,7 +182,7 @@ def _listed(listing, paths, split):
         raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
     if not parts.get(split):
         have = ", ".join(name for name, names in parts.items() if names)
-        use = words("; use --split with one of these", train="")
+        use = words(f"; use {option('split')} with one of these", train="")
         raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}{use}.")
     found = {name: path for path in paths for name in (path.name, path.stem)}
     missing = sorted(str(name) for name in parts[split] if name not in found)
