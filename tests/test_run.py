@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from scs_keras import ASTSGD, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, SCSModel, SCSNetwork, zoo
 from scs_keras.training import output, run
 from scs_keras.training.checkpoint import Checkpoint, minutes_of
 from scs_keras.training.distribute import is_chief, strategy_scope
@@ -440,6 +440,18 @@ def test_a_preset_is_trained_by_its_recipe():
     recipe = run.recipe_of("convlstm_precipitation_small_radar", ["steps=3"])
     assert (recipe.preset, recipe.steps) == ("convlstm_precipitation_small_radar", 3)
     assert isinstance(recipe, PrecipitationRadar)
+
+
+def test_weights_and_names_that_do_not_fit_show_before_data_is_read(radar, tmp_path, monkeypatch):
+    zoo.load("convlstm_precipitation_small_radar", weights=None, patch=8).save_weights(tmp_path / "other.weights.h5")
+    monkeypatch.setattr(PrecipitationRadar, "samples", lambda *arguments: pytest.fail("data was read"))
+    for setting, message in (
+        (f"weights={tmp_path / 'other.weights.h5'}", "does not hold weights of convlstm_precipitation_small_radar"),
+        ("freeze=encodr", "no layer of this model 'encodr'. Did you mean 'encoder'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run.train("convlstm_precipitation_small_radar", radar, tmp_path / "out", [setting], verbose=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_files_are_read_once(radar, tmp_path, monkeypatch):

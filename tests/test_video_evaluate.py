@@ -10,6 +10,7 @@ from video_case import add_preset, moving_blobs, save_blobs
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
+from scs_keras.training import evaluate as evaluation
 from scs_keras.training import publish, run
 from scs_keras.training.card import model_card
 from scs_keras.training.data.radar import read_event
@@ -70,6 +71,12 @@ def test_evaluate_options(trained, tmp_path, capsys):
     with pytest.raises(SystemExit) as exit:  # an option of another task is an error of use
         cli.main(["predict", "scs_precipitation_small_radar", "--input", "a", "--output", "b", "--beyond"])
     assert exit.value.code == 2 and "--beyond" in capsys.readouterr().err
+
+
+def test_weights_of_another_model_show_before_data_is_read(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "read", lambda *arguments, **options: pytest.fail("data was read"))
+    with pytest.raises(SystemExit, match="does not hold weights of scs_precipitation_small_radar"):
+        cli.main(["evaluate", "scs_precipitation_small_radar", "--weights", str(trained[1]), "--data", str(tmp_path)])
 
 
 def predict(weights, file, output, *options):

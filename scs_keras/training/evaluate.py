@@ -119,10 +119,12 @@ def evaluate(
     if json_file is not None:
         check_output_file(json_file)
     options = dict(reader_options or {})
+    model = source.load() if source.brought else None  # weights that do not fit show before data is read
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made
+    model = model or source.load()
     scores = score_model(
-        source.load(), source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
+        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
         **(predictor_options or {}),
     )  # fmt: skip
     if json_file is not None:

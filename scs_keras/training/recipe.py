@@ -40,7 +40,8 @@ class Recipe:
         arguments: of the model in place of the preset's, each as `--set model.KEY=VALUE`.
         dataset: what the folder holds; "" for the preset's.
         weights: to start from: a `.weights.h5` file, "preset" for the trained ones, "" for random ones.
-        freeze: names of the model's layers (`model.layers`) that do not train.
+        freeze: parts of the model that do not train, by their attributes, such as decoder or cells.0; a name that is
+            none of them is answered with all there are.
         steps: optimiser steps.
         batch_size: samples a step.
         seed: of initial weights, batches and all draws.
@@ -133,10 +134,9 @@ class Recipe:
         return self.dataset or zoo.get_preset(self.preset).dataset
 
     def _freeze(self, model):
-        layers = {layer.name: layer for layer in model.layers}
-        for name in self.freeze:
-            check_known("layer of this model", name, layers)
-            layers[name].trainable = False
+        from scs_keras.core.frozen import freeze
+
+        freeze(model, self.freeze)
         if not model.trainable_variables:
             raise ValueError(
                 f"Nothing is left to train. Received: freeze={','.join(self.freeze)}. Leave a layer out of it."

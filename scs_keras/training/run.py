@@ -97,14 +97,14 @@ def train(
     if not folder.checkpoint.exists():
         recipe.check_weights()
     samples = Parts(recipe, str(data))
+    if not Path(data).exists():
+        recipe.samples(str(data), "train")  # says what is expected there
     recipe = recipe.resolve(samples)
     folder.check_same(recipe)
-    training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
-    callbacks = recipe.callbacks(samples)
-    return _fit(recipe, samples, folder, callbacks, strategy, verbose)
+    return _fit(recipe, samples, folder, strategy, verbose)
 
 
-def _fit(recipe, samples, folder, callbacks, strategy, verbose):
+def _fit(recipe, samples, folder, strategy, verbose):
     import keras
 
     from scs_keras.training.checkpoint import Checkpoint
@@ -114,7 +114,9 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
     begun = folder.checkpoint.exists()  # its weights then replace those to start from, whose file may be gone
     with strategy_scope(strategy):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
-        step = checkpoint.restore(model)
+        step = checkpoint.restore(model)  # weights that do not fit show before data is read, which may take long
+    training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
+    callbacks = recipe.callbacks(samples)
     checkpoint.rehearse(model)
     folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
     if step and verbose:

@@ -44,6 +44,11 @@ class Source:
     def dataset(self) -> str:
         return self.preset.dataset
 
+    @property
+    def brought(self) -> bool:
+        """Whether the weights are a file that the user gives, which may be another model's."""
+        return not self.of_run and self.weights not in (None, "preset")
+
     def check_weights(self) -> None:
         """Raises ValueError unless there is a whole file of weights; no model is made for it."""
         if self.of_run:
