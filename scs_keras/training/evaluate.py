@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scs_keras
-from scs_keras.training.samples import Samples, spread
+from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
 from scs_keras.training.task import Prediction
@@ -129,7 +129,7 @@ def evaluate(
     )  # fmt: skip
     if json_file is not None:
         write_json(json_file, document(source, samples, scores, limit))
-    print(text_tables(samples.name, scores))
+    print("\n".join([*notes_of(samples), text_tables(samples.name, scores)]))
     return scores
 
 

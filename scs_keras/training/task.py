@@ -79,12 +79,14 @@ class Dataset:
         scored: the split that models are measured on.
         limit: at most so many samples, evenly spread, are scored for a model card; None for all.
         options: of `evaluate` for this data set, handed to `read` where given.
+        usual: {statistic: (least, most)} of its sequences' values, see `unusual`; {} where it is not known.
     """
 
     read: str
     scored: str = "test"
     limit: int | None = None
     options: tuple[Option, ...] = ()
+    usual: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

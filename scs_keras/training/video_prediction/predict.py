@@ -8,6 +8,7 @@ import numpy as np
 from scs_keras.training.data.radar import RadarEvent, read_event
 from scs_keras.training.scores import text_tables
 from scs_keras.training.source import Source
+from scs_keras.training.unusual import unusual
 from scs_keras.training.video_prediction.radar_videos import event_video
 from scs_keras.training.video_prediction.scores import VideoScores, simple_predictions
 from scs_keras.training.video_prediction.video import Video, check_size, scaled
@@ -18,8 +19,6 @@ from scs_keras.zoo.video_prediction.pictures import prediction_animation, predic
 from scs_keras.zoo.words import option
 
 _RADAR = "radar"  # the data set whose models see reflectivity
-_BLACK = 0.05  # values below it look black
-_LEAST_BLACK = {"moving_mnist": 0.75}  # share of black in every sequence (0.87 in the least black of 10,000)
 
 
 def predict(source: Source, file: Path, output: Path, steps: int | None = None, beyond: bool = False) -> str:
@@ -59,7 +58,7 @@ def predict(source: Source, file: Path, output: Path, steps: int | None = None, 
     prediction_picture(output / "forecast.png", *shown, f"{file.name}: prediction by {preset.name}")
     prediction_animation(output / "forecast.gif", *shown)
     said = [f"{file.name}: {clip.video.change}."] if clip.video.change else []
-    said += _unlike(preset, file, observed)
+    said += _unlike(source, file, observed)
     if truth is None:
         compared = "what follows its last frame"
     else:
@@ -140,16 +139,16 @@ def _rain(preset, clip, predicted) -> dict[str, Any]:
     )
 
 
-def _unlike(preset, file, observed):
+def _unlike(source, file, observed):
     """A warning where frames are nothing like those of the data set that the model is for."""
-    dataset = preset.dataset
-    black, least = float((observed < _BLACK).mean()), _LEAST_BLACK.get(dataset, 0)
-    if black >= least:
+    what = unusual(observed, source.task.dataset(source.dataset).usual)
+    if not what:
         return []
+    name = source.preset.name
     return [
-        f"Warning: {preset.name} is for {dataset}, whose frames are at least {least:.0%} black; those of "
-        f"{file.name} are {black:.0%} black. What it predicts of other scenes means little: train it on such videos "
-        f"(scs-keras train {preset.name} --data DIR --output RUN --set dataset=folder)."
+        f"Warning: {name} is for {source.dataset}; the frames of {file.name} are unlike its: {what}. What it predicts "
+        f"of others means little: train it on such videos (scs-keras train {name} --data DIR --output RUN --set "
+        "dataset=folder)."
     ]
 
 
