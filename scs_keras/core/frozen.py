@@ -1,7 +1,8 @@
 """Which parts of a layer do not train, kept when it is saved.
 
 Keras saves `trainable` with a layer's config. Layers that another one makes for itself have no config in the file:
-the flags of all that differ from the layer around them are written beside the shape the layer was built for.
+the flags of all that differ from the layer around them are written beside the shape the layer was built for. The
+`trainable` of a single variable is saved by nobody: freeze the layer that has it.
 """
 
 import re
