@@ -677,6 +677,20 @@ def test_video_files(tmp_path):
         read_videos("folder", tmp_path, "train", (5, 12, 12, 3))
 
 
+def test_a_video_of_more_than_8_bits_says_what_is_made_of_them(tmp_path):
+    av = pytest.importorskip("av", reason="videos are read with PyAV")
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p10le"
+        for index in range(4):
+            picture = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 60 * index, "uint8"), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p10le")))
+        container.mux(stream.encode())
+    video = read_video(tmp_path / "a.mkv", (24, 32, 3))
+    assert video.change == "values of 10 bits were made 8"
+    np.testing.assert_allclose(greys(video), 60 * np.arange(4), atol=3)
+
+
 def greys(video):
     """The grey value of each frame, 0 to 255."""
     frames = scaled(video.read(0, video.length))
