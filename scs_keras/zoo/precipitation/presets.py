@@ -39,7 +39,7 @@ def _preset(size, network, arguments, **others):
     own = {name: others.pop(name) for name in ("name", "summary", "paper_row")}
     kind = {name: others.pop(name, default) for name, default in _FORECASTER.items()}
     networks = dict(network=network, arguments=arguments, patch=4) if arguments else dict(network=network)
-    small = dict(arguments=_REDUCED[network]) if arguments else {}
+    small = dict(arguments=_REDUCED[network], patch=2) if arguments else {}
     return Preset(
         **own,
         **kind,

@@ -1,4 +1,4 @@
-"""The scale-wise filter: what of the rain lasts, told by its size (S-PROG, Seed 2003, without its mask and matching)."""
+"""The scale-wise filter: what of the rain lasts, told by its size (Seed 2003, without mask and matching)."""
 
 from keras import ops
 
