@@ -1,0 +1,242 @@
+"""Reads radar images from NetCDF of the CF conventions, one image or a sequence a file, with xarray.
+
+The variable is found by its standard name, else by its name; lines of latitude and longitude or of a projection
+(`grid_mapping`) give the place of the pixels.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from scs_keras.training.data.radar_event import Images
+from scs_keras.training.data.radar_grid import KM_PER_DEGREE, grid_of_centres, proj_string
+from scs_keras.training.data.radar_quantity import EXAMPLES, Reading, Unit, to_rain, typed_as, unit_of, without_largest
+from scs_keras.training.data.radar_times import time_of_name
+from scs_keras.training.task import check_needs
+
+STANDARD_NAMES = (  # what is rain at the ground comes first
+    "rainfall_rate", "lwe_precipitation_rate", "rainfall_flux", "precipitation_flux",
+    "lwe_thickness_of_precipitation_amount", "rainfall_amount",
+    "thickness_of_rainfall_amount", "precipitation_amount", "equivalent_reflectivity_factor",
+)  # fmt: skip
+NAMES = (
+    "rain_rate", "rainrate", "precipitation_rate", "precip_rate", "preciprate", "precip_intensity", "precipitation",
+    "precip", "rain", "tp", "reflectivity", "dbzh", "dbz", "composite_reflectivity",
+)  # fmt: skip
+_AXES = {
+    "x": ("projection_x_coordinate", "longitude", "grid_longitude", "x", "lon", "easting"),
+    "y": ("projection_y_coordinate", "latitude", "grid_latitude", "y", "lat", "northing"),
+    "time": ("time", "valid_time"),
+}
+_LONGLAT = "+proj=longlat +datum=WGS84"
+
+
+def read(path: Path, reading: Reading) -> Images:
+    """The images of one NetCDF file.
+
+    Raises:
+        ValueError: the file is broken, or its variable, unit, axes or time are not clear; the message says what to
+            type.
+        ImportError: xarray or h5netcdf is missing.
+    """
+    check_needs({"xarray": "radar", "h5netcdf": "radar"})
+    import xarray
+
+    try:
+        with _opened(path, xarray) as raw:
+            decoded = xarray.decode_cf(raw, mask_and_scale=True, decode_timedelta=False)
+            return _read(path, raw, decoded, reading)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())}). It may be truncated; get or write it "
+            "again."
+        ) from error
+
+
+def _opened(path, xarray):
+    with open(path, "rb") as file:
+        classic = file.read(3) == b"CDF"
+    if classic:
+        try:
+            return xarray.open_dataset(path, engine="scipy", mask_and_scale=False, decode_cf=False)
+        except (ImportError, ValueError) as error:
+            raise ValueError(
+                f"{path}: is classic NetCDF, which needs scipy: pip install scipy, or nccopy -k nc4 {path.name} new.nc"
+            ) from error
+    return xarray.open_dataset(path, engine="h5netcdf", decode_cf=False)
+
+
+def _read(path, raw, decoded, reading):
+    name = _variable(path, raw, reading.variable)
+    attributes, axes = raw[name].attrs, _axes(path, decoded, name)
+    text = reading.unit or str(attributes.get("units", ""))
+    unit = unit_of(text)
+    if unit is None:
+        raise ValueError(
+            f"{path}: the unit of {name} is {text or 'not said'}. Type it: {typed_as('unit', 'UNIT')}, one such "
+            f"as {EXAMPLES}."
+        )
+    unit, interval = _duration(decoded, unit, axes)
+    values = _values(path, raw[name])
+    rain, notes, said = to_rain(values, unit, f"{name} ({text}{interval})", reading)
+    order = [raw[name].dims.index(axes[each]) for each in ("time", "y", "x") if each in axes and axes[each]]
+    others = [index for index in range(rain.ndim) if index not in order]
+    rain = rain.transpose(*others, *order).reshape(-1, *(rain.shape[each] for each in order[-2:]))
+    grid, turned, km = _grid(path, raw, decoded, name, axes)
+    return Images(
+        rain[:, ::-1] if turned else rain, _times(path, decoded, name, axes), reading=said, grid=grid,
+        km_per_pixel=km, source=str(raw.attrs.get("source", raw.attrs.get("institution", ""))), notes=notes,
+        per_step=unit.kind == "amount",
+    )  # fmt: skip
+
+
+def _variable(path, raw, wanted):
+    """Name of the variable that holds the images."""
+    images = [str(name) for name, each in raw.data_vars.items() if each.ndim >= 2 and each.dtype.kind in "iuf"]
+    if wanted:
+        if wanted not in images:
+            raise ValueError(f"{path}: has no images {wanted!r}. Allowed: {', '.join(images) or 'none'}.")
+        return wanted
+    for known in STANDARD_NAMES:
+        for name in images:
+            if raw[name].attrs.get("standard_name") == known:
+                return name
+    for known in NAMES:
+        for name in images:
+            if name.lower() == known:
+                return name
+    if len(images) == 1:
+        return images[0]
+    others = [f"{name} ({each.dtype})" for name, each in raw.data_vars.items() if each.ndim >= 2]
+    raise ValueError(
+        f"{path}: no variable of numbers has a standard name of rain or reflectivity ({', '.join(STANDARD_NAMES)}). It "
+        f"holds: {', '.join(others) or 'no images'}. Type which: {typed_as('variable', 'NAME')}"
+    )
+
+
+def _values(path, variable):
+    """Float32 physical values, NaN where nothing was measured: what CF marks, and the largest of an integer type."""
+    raw, attributes = np.asarray(variable.values), variable.attrs
+    if str(attributes.get("_Unsigned", "")).lower() == "true" and raw.dtype.kind == "i":
+        raw = raw.view(f"u{raw.dtype.itemsize}")
+    wrong = without_largest(raw)
+    for name in ("_FillValue", "missing_value"):
+        for code in np.ravel(attributes.get(name, ())):
+            wrong |= raw == np.asarray(code).astype(raw.dtype)
+    low, high = np.ravel(attributes.get("valid_range", (None, None)))
+    low, high = attributes.get("valid_min", low), attributes.get("valid_max", high)
+    if low is not None:
+        wrong |= raw < np.ravel(low)[0]
+    if high is not None:
+        wrong |= raw > np.ravel(high)[0]
+    scale, offset = (float(np.ravel(attributes.get(key, default))[0]) for key, default in
+                     (("scale_factor", 1), ("add_offset", 0)))  # fmt: skip
+    values = (raw * scale + offset).astype("float32")
+    values[wrong | ~np.isfinite(values)] = np.nan
+    return values
+
+
+def _axes(path, decoded, name):
+    """{"time", "y", "x": name of the dimension}; "time" is None where the images have one time."""
+    variable = decoded[name]
+    found = {each: next((dim for dim in variable.dims if _is(decoded, dim, each)), None) for each in _AXES}
+    left = [dim for dim in variable.dims if dim not in found.values()]
+    for each in ("x", "y"):  # without coordinates the last two are rows and columns
+        if found[each] is None and left:
+            found[each] = left.pop()
+    long = [dim for dim in left if variable.sizes[dim] > 1]
+    if long or found["x"] is None or found["y"] is None:
+        raise ValueError(
+            f"{path}: {name} must be (time, y, x) or (y, x). Received: {dict(variable.sizes)}. Cut out one of "
+            f"{', '.join(map(str, long)) or 'the rest'}, or type another: {typed_as('variable', 'NAME')}"
+        )
+    return found
+
+
+def _is(decoded, dim, axis):
+    coordinate = decoded[dim] if dim in decoded.variables else None
+    attributes = {} if coordinate is None else coordinate.attrs
+    if axis == "time" and coordinate is not None and coordinate.dtype.kind == "M":
+        return True
+    if attributes.get("axis", "").lower() == axis[0]:
+        return True
+    return attributes.get("standard_name", str(dim).lower()) in _AXES[axis]
+
+
+def _times(path, decoded, name, axes):
+    """int64 (time,), Unix seconds; of the file's name where it has no time."""
+    variable = decoded[name]
+    found = decoded[axes["time"]] if axes["time"] and axes["time"] in decoded.variables else None
+    if found is None and not axes["time"]:
+        scalars = [each for each in decoded.variables.values() if each.size == 1 and each.dtype.kind == "M"]
+        named = [decoded[key].variable for key in _AXES["time"] if key in decoded.variables]
+        found = next(iter([each for each in named if each.dtype.kind == "M"] or scalars), None)
+    if found is None and variable.sizes.get(axes["time"], 1) == 1:
+        return np.array([time_of_name(path)])
+    if found is None or found.dtype.kind != "M":
+        raise ValueError(
+            f"{path}: the images of {name} have no times. Give them a coordinate time with units such as "
+            '"seconds since 1970-01-01" and the standard calendar.'
+        )
+    return np.ravel(found.values).astype("datetime64[s]").astype("int64")
+
+
+def _duration(decoded, unit, axes):
+    """(unit, text for the record): an amount whose interval the bounds of time tell becomes a rate."""
+    time = axes["time"] or next((key for key in _AXES["time"] if key in decoded.variables), None)
+    bounds = decoded[time].attrs.get("bounds") if time in decoded.variables else None
+    if unit.kind != "amount" or bounds not in decoded.variables or decoded[bounds].dtype.kind != "M":
+        return unit, ""
+    start, end = np.moveaxis(np.asarray(decoded[bounds].values).astype("datetime64[s]").astype("int64"), -1, 0)
+    minutes = np.unique(end - start) / 60
+    if len(minutes) != 1 or minutes[0] <= 0:
+        return unit, ""
+    return Unit("rate", unit.factor * 60 / minutes[0]), f" of {minutes[0]:g} min"
+
+
+def _grid(path, raw, decoded, name, axes):
+    """(Grid or None, whether north is below, km_per_pixel where there is no grid)."""
+    x, y = axes["x"], axes["y"]
+    if x not in decoded.variables or y not in decoded.variables:
+        return _curvilinear(decoded, decoded[name])
+    mapping = raw.variables.get(str(raw[name].attrs.get("grid_mapping", "")).split(":")[0].strip())
+    degrees = "degree" in str(decoded[x].attrs.get("units", "")).lower() or str(x).lower() in ("lon", "longitude")
+    if mapping is not None:
+        check_needs({"pyproj": "radar"})
+        from pyproj import CRS
+        from pyproj.exceptions import CRSError
+
+        try:
+            projection = proj_string(CRS.from_cf(mapping.attrs))
+        except (CRSError, KeyError) as error:
+            raise ValueError(f"{path}: the grid mapping of {name} cannot be read ({error}). Correct it.") from error
+    else:
+        projection = _LONGLAT if degrees else ""
+    metres = 1000.0 if str(decoded[x].attrs.get("units", "m")).lower() in ("km", "kilometer", "kilometers") else 1.0
+    if degrees or "+units=km" in projection:
+        metres = 1.0
+    try:
+        grid, turned = grid_of_centres(projection, decoded[x].values * metres, decoded[y].values * metres)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} Bring the images onto an even grid first.") from error
+    return grid, turned, None
+
+
+def _curvilinear(decoded, variable):
+    """Latitude and longitude for each pixel: no projection, only the size of a pixel in the middle."""
+    places = {}
+    for each in decoded.variables:
+        standard = decoded[each].attrs.get("standard_name", str(each))
+        if decoded[each].ndim == 2 and decoded[each].shape == variable.shape[-2:]:
+            places[{"lat": "latitude", "lon": "longitude"}.get(standard, standard)] = decoded[each].values
+    if not {"latitude", "longitude"} <= places.keys():
+        return None, False, None
+    latitude, longitude = places["latitude"], places["longitude"]
+    row, column = (size // 2 for size in latitude.shape)
+    narrow = np.cos(np.radians(latitude[row, column]))
+    down, right = (
+        np.hypot(latitude[there] - latitude[row, column], (longitude[there] - longitude[row, column]) * narrow)
+        for there in ((row + 1, column), (row, column + 1))
+    )
+    turned = bool(latitude[-1, column] > latitude[0, column])
+    return None, turned, float(round(np.sqrt(down * right) * KM_PER_DEGREE, 4))
