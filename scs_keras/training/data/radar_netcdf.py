@@ -44,8 +44,7 @@ def read(path: Path, reading: Reading) -> Images:
 
     try:
         with _opened(path, xarray) as raw:
-            decoded = xarray.decode_cf(raw, mask_and_scale=True, decode_timedelta=False)
-            return _read(path, raw, decoded, reading)
+            return _read(path, raw, _decoded(path, raw, xarray), reading)
     except (OSError, RuntimeError, KeyError) as error:
         raise ValueError(
             f"{path}: cannot be read as NetCDF ({' '.join(str(error).split())}). It may be truncated; get or write it "
@@ -63,7 +62,22 @@ def _opened(path, xarray):
             raise ValueError(
                 f"{path}: is classic NetCDF, which needs scipy: pip install scipy, or nccopy -k nc4 {path.name} new.nc"
             ) from error
-    return xarray.open_dataset(path, engine="h5netcdf", decode_cf=False)
+    try:
+        return xarray.open_dataset(path, engine="h5netcdf", decode_cf=False)
+    except ValueError as error:  # variables without dimensions, in plain HDF5
+        raise ValueError(
+            f"{path}: is no NetCDF ({error}). Write it with xarray or netCDF4; ODIM HDF5 is named .h5."
+        ) from error
+
+
+def _decoded(path, raw, xarray):
+    try:
+        return xarray.decode_cf(raw, decode_timedelta=False)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: its attributes are not those of CF ({' '.join(str(error).split())}). Times need units such as "
+            '"seconds since 1970-01-01".'
+        ) from error
 
 
 def _read(path, raw, decoded, reading):
@@ -77,7 +91,7 @@ def _read(path, raw, decoded, reading):
             f"as {EXAMPLES}."
         )
     unit, interval = _duration(decoded, unit, axes)
-    values = _values(path, raw[name])
+    values = _values(raw[name])
     rain, notes, said = to_rain(values, unit, f"{name} ({text}{interval})", reading)
     order = [raw[name].dims.index(axes[each]) for each in ("time", "y", "x") if each in axes and axes[each]]
     others = [index for index in range(rain.ndim) if index not in order]
@@ -92,7 +106,8 @@ def _read(path, raw, decoded, reading):
 
 def _variable(path, raw, wanted):
     """Name of the variable that holds the images."""
-    images = [str(name) for name, each in raw.data_vars.items() if each.ndim >= 2 and each.dtype.kind in "iuf"]
+    held = {str(name): each for name, each in raw.data_vars.items() if each.ndim >= 2 and not _is_place(raw, name)}
+    images = [name for name, each in held.items() if each.dtype.kind in "iuf"]
     if wanted:
         if wanted not in images:
             raise ValueError(f"{path}: has no images {wanted!r}. Allowed: {', '.join(images) or 'none'}.")
@@ -101,39 +116,55 @@ def _variable(path, raw, wanted):
         for name in images:
             if raw[name].attrs.get("standard_name") == known:
                 return name
-    for known in NAMES:
+    for known in (*STANDARD_NAMES, *NAMES):
         for name in images:
             if name.lower() == known:
                 return name
     if len(images) == 1:
         return images[0]
-    others = [f"{name} ({each.dtype})" for name, each in raw.data_vars.items() if each.ndim >= 2]
+    others = [f"{name} ({each.dtype})" for name, each in held.items()]
     raise ValueError(
         f"{path}: no variable of numbers has a standard name of rain or reflectivity ({', '.join(STANDARD_NAMES)}). It "
         f"holds: {', '.join(others) or 'no images'}. Type which: {typed_as('variable', 'NAME')}"
     )
 
 
-def _values(path, variable):
+def _is_place(raw, name):
+    """Whether a variable holds latitudes, longitudes or bounds of others."""
+    bounds = [each.attrs.get("bounds") for each in raw.variables.values()]
+    return name in bounds or raw[name].attrs.get("standard_name", str(name).lower()) in (
+        "latitude",
+        "longitude",
+        "lat",
+        "lon",
+    )
+
+
+def _values(variable):
     """Float32 physical values, NaN where nothing was measured: what CF marks, and the largest of an integer type."""
     raw, attributes = np.asarray(variable.values), variable.attrs
     if str(attributes.get("_Unsigned", "")).lower() == "true" and raw.dtype.kind == "i":
         raw = raw.view(f"u{raw.dtype.itemsize}")
     wrong = without_largest(raw)
     for name in ("_FillValue", "missing_value"):
-        for code in np.ravel(attributes.get(name, ())):
-            wrong |= raw == np.asarray(code).astype(raw.dtype)
-    low, high = np.ravel(attributes.get("valid_range", (None, None)))
-    low, high = attributes.get("valid_min", low), attributes.get("valid_max", high)
-    if low is not None:
-        wrong |= raw < np.ravel(low)[0]
-    if high is not None:
-        wrong |= raw > np.ravel(high)[0]
+        for code in _packed(attributes.get(name, ()), raw):
+            wrong |= raw == code
+    low, high = np.array_split(_packed(attributes.get("valid_range", ()), raw), 2)
+    for code in (*low, *_packed(attributes.get("valid_min", ()), raw)):
+        wrong |= raw < code
+    for code in (*high, *_packed(attributes.get("valid_max", ()), raw)):
+        wrong |= raw > code
     scale, offset = (float(np.ravel(attributes.get(key, default))[0]) for key, default in
                      (("scale_factor", 1), ("add_offset", 0)))  # fmt: skip
     values = (raw * scale + offset).astype("float32")
     values[wrong | ~np.isfinite(values)] = np.nan
     return values
+
+
+def _packed(codes, raw):
+    """An attribute's numbers as the data has them: -1 of a byte read as unsigned is 255."""
+    codes = np.ravel(codes)
+    return codes if codes.dtype.kind == "f" and raw.dtype.kind != "f" else codes.astype(raw.dtype)
 
 
 def _axes(path, decoded, name):

@@ -99,7 +99,7 @@ def _rain(path, data, quantity, reading):
     nodata, undetect = (_attribute(data, "what", name, np.nan) for name in ("nodata", "undetect"))
     values = (raw * gain + offset).astype("float32")
     dry = raw == undetect
-    values[without_largest(raw) | (raw == nodata) | ~np.isfinite(values)] = np.nan
+    values[dry | without_largest(raw) | (raw == nodata) | ~np.isfinite(values)] = np.nan
     unit, said = _unit(data, quantity, reading)
     rain, notes, said = to_rain(values, unit, said, reading, _zr(data))
     rain[dry] = 0  # also where a file marks both with one number: no echo is the commoner meaning
