@@ -25,6 +25,8 @@ def fill(images: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarr
     for index in np.flatnonzero((measured.any(axis=0) & ~measured).any(axis=(1, 2))):
         near = slice(max(index - REACH, 0), index + REACH + 1)
         hole = ~measured[index] & measured[near].any(axis=0)
+        if not hole.any():
+            continue
         value, weight = _moved_here(images, measured, int(index), hole)
         filled = hole & (weight > 0)
         images[index][filled] = value[filled]

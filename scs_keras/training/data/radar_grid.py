@@ -37,6 +37,11 @@ class Grid:
         return re.search(r"\+proj=(longlat|latlong|lonlat|latlon)\b", self.projection) is not None
 
     @property
+    def in_degrees(self) -> bool:
+        """Whether the projection's unit is degrees: of latitude and longitude, or of a turned pole."""
+        return self.is_lat_lon or "o_proj=longlat" in self.projection
+
+    @property
     def unit_metres(self) -> float:
         """Metres of the projection's unit."""
         return 1000.0 if "+units=km" in self.projection else 1.0
@@ -45,7 +50,7 @@ class Grid:
     def km_per_pixel(self) -> float:
         """Of a pixel that is not square, the root of its area, in the middle of the image."""
         dx, dy = self.pixel
-        if self.is_lat_lon:
+        if self.in_degrees:
             latitude = self._upper_left()[1] - dy * self.size[0] / 2
             dx, dy = dx * KM_PER_DEGREE * math.cos(math.radians(latitude)), dy * KM_PER_DEGREE
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras.training.data.radar_event import Images
-from scs_keras.training.data.radar_grid import KM_PER_DEGREE, grid_of_centres, proj_string
+from scs_keras.training.data.radar_netcdf_grid import place
 from scs_keras.training.data.radar_quantity import EXAMPLES, Reading, Unit, to_rain, typed_as, unit_of, without_largest
 from scs_keras.training.data.radar_times import time_of_name
 from scs_keras.training.task import check_needs
@@ -28,7 +28,6 @@ _AXES = {
     "y": ("projection_y_coordinate", "latitude", "grid_latitude", "y", "lat", "northing"),
     "time": ("time", "valid_time"),
 }
-_LONGLAT = "+proj=longlat +datum=WGS84"
 
 
 def read(path: Path, reading: Reading) -> Images:
@@ -96,7 +95,7 @@ def _read(path, raw, decoded, reading):
     order = [raw[name].dims.index(axes[each]) for each in ("time", "y", "x") if each in axes and axes[each]]
     others = [index for index in range(rain.ndim) if index not in order]
     rain = rain.transpose(*others, *order).reshape(-1, *(rain.shape[each] for each in order[-2:]))
-    grid, turned, km = _grid(path, raw, decoded, name, axes)
+    grid, turned, km = place(path, raw, decoded, name, axes)
     return Images(
         rain[:, ::-1] if turned else rain, _times(path, decoded, name, axes), reading=said, grid=grid,
         km_per_pixel=km, source=str(raw.attrs.get("source", raw.attrs.get("institution", ""))), notes=notes,
@@ -132,12 +131,8 @@ def _variable(path, raw, wanted):
 def _is_place(raw, name):
     """Whether a variable holds latitudes, longitudes or bounds of others."""
     bounds = [each.attrs.get("bounds") for each in raw.variables.values()]
-    return name in bounds or raw[name].attrs.get("standard_name", str(name).lower()) in (
-        "latitude",
-        "longitude",
-        "lat",
-        "lon",
-    )
+    standard = raw[name].attrs.get("standard_name", str(name).lower())
+    return name in bounds or standard in ("latitude", "longitude", "lat", "lon")
 
 
 def _values(variable):
@@ -223,51 +218,3 @@ def _duration(decoded, unit, axes):
     if len(minutes) != 1 or minutes[0] <= 0:
         return unit, ""
     return Unit("rate", unit.factor * 60 / minutes[0]), f" of {minutes[0]:g} min"
-
-
-def _grid(path, raw, decoded, name, axes):
-    """(Grid or None, whether north is below, km_per_pixel where there is no grid)."""
-    x, y = axes["x"], axes["y"]
-    if x not in decoded.variables or y not in decoded.variables:
-        return _curvilinear(decoded, decoded[name])
-    mapping = raw.variables.get(str(raw[name].attrs.get("grid_mapping", "")).split(":")[0].strip())
-    degrees = "degree" in str(decoded[x].attrs.get("units", "")).lower() or str(x).lower() in ("lon", "longitude")
-    if mapping is not None:
-        check_needs({"pyproj": "radar"})
-        from pyproj import CRS
-        from pyproj.exceptions import CRSError
-
-        try:
-            projection = proj_string(CRS.from_cf(mapping.attrs))
-        except (CRSError, KeyError) as error:
-            raise ValueError(f"{path}: the grid mapping of {name} cannot be read ({error}). Correct it.") from error
-    else:
-        projection = _LONGLAT if degrees else ""
-    metres = 1000.0 if str(decoded[x].attrs.get("units", "m")).lower() in ("km", "kilometer", "kilometers") else 1.0
-    if degrees or "+units=km" in projection:
-        metres = 1.0
-    try:
-        grid, turned = grid_of_centres(projection, decoded[x].values * metres, decoded[y].values * metres)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error} Bring the images onto an even grid first.") from error
-    return grid, turned, None
-
-
-def _curvilinear(decoded, variable):
-    """Latitude and longitude for each pixel: no projection, only the size of a pixel in the middle."""
-    places = {}
-    for each in decoded.variables:
-        standard = decoded[each].attrs.get("standard_name", str(each))
-        if decoded[each].ndim == 2 and decoded[each].shape == variable.shape[-2:]:
-            places[{"lat": "latitude", "lon": "longitude"}.get(standard, standard)] = decoded[each].values
-    if not {"latitude", "longitude"} <= places.keys():
-        return None, False, None
-    latitude, longitude = places["latitude"], places["longitude"]
-    row, column = (size // 2 for size in latitude.shape)
-    narrow = np.cos(np.radians(latitude[row, column]))
-    down, right = (
-        np.hypot(latitude[there] - latitude[row, column], (longitude[there] - longitude[row, column]) * narrow)
-        for there in ((row + 1, column), (row, column + 1))
-    )
-    turned = bool(latitude[-1, column] > latitude[0, column])
-    return None, turned, float(round(np.sqrt(down * right) * KM_PER_DEGREE, 4))

@@ -69,7 +69,7 @@ def _place(grid: Grid | None, event):
     if grid.is_lat_lon:
         names, attributes = ("lat", "lon"), [("latitude", "degrees_north"), ("longitude", "degrees_east")]
     else:
-        unit = "km" if grid.unit_metres == 1000 else "m"
+        unit = "degrees" if grid.in_degrees else "km" if grid.unit_metres == 1000 else "m"
         unit = unit if grid.projection or event.km_per_pixel else "1"
         names, attributes = ("y", "x"), [("projection_y_coordinate", unit), ("projection_x_coordinate", unit)]
     coordinates = {
