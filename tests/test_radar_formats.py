@@ -146,6 +146,12 @@ def test_polar_volumes_and_broken_odim(tmp_path):
         read_event(path)
     with h5py.File(path, "a") as file:
         file["what"].attrs["object"] = np.bytes_("COMP")
+        file["what"].attrs["date"] = np.bytes_("yesterday")
+    with pytest.raises(
+        ValueError, match="a.h5: cannot be read as .*date and time are no time YYYYMMDD HHMMSS: yesterday"
+    ):
+        read_event(path)
+    with h5py.File(path, "a") as file:
         del file["what"].attrs["date"]
     with pytest.raises(ValueError, match="a.h5: cannot be read as an ODIM HDF5 composite.*date"):
         read_event(path)
@@ -191,7 +197,7 @@ def test_packed_reflectivity_of_a_projection_with_south_first(tmp_path):
     """int16 in 0.01 dBZ, km, rows from south to north."""
     pyproj = pytest.importorskip("pyproj", reason="needs pyproj, of the extra radar")
     raw = np.full((6, HEIGHT, WIDTH), 3000, "int16")
-    raw[:, 0, 0], raw[:, 1, 0], raw[:, 2, 0], raw[:, 3, 0] = -32768, 32767, 5000, 9000
+    raw[:, :5, 0] = np.array([-32768, 32767, 5000, 9000, -4000])[:, None].T
     attributes = dict(
         standard_name="equivalent_reflectivity_factor", units="dBZ", scale_factor=0.01, add_offset=0.0,
         _FillValue=np.int16(-32768), valid_range=np.array([-3200, 8000], "int16"), grid_mapping="crs",
@@ -204,7 +210,7 @@ def test_packed_reflectivity_of_a_projection_with_south_first(tmp_path):
     event = read_event(netcdf(tmp_path / "a.nc", raw, "Z", attributes, coordinates, mapping))
     assert event.rain_mm_h[0, -3, 0] == pytest.approx(rate_of(50), rel=1e-5)  # turned: north is up
     assert event.rain_mm_h[3, 4, 4] == pytest.approx(rate_of(30), rel=1e-5)
-    np.testing.assert_array_equal(np.argwhere(~event.valid), [[HEIGHT - 4, 0], [HEIGHT - 2, 0], [HEIGHT - 1, 0]])
+    np.testing.assert_array_equal(np.argwhere(~event.valid), [[HEIGHT - place, 0] for place in (5, 4, 2, 1)])
     assert event.km_per_pixel == 1 and "+proj=stere" in event.grid.projection and "+lat_ts=70" in event.grid.projection
     assert event.grid.centres()[1][0] == pytest.approx(-2_981_000) and event.grid.centres()[0][0] == 500
 
@@ -213,7 +219,7 @@ def test_packed_reflectivity_of_a_projection_with_south_first(tmp_path):
     ("standard_name", "unit", "value", "rain"),
     [
         ("lwe_precipitation_rate", "m s-1", 1e-6, 3.6),
-        ("rainfall_flux", "kg m-2 s-1", 0.001, 3.6),
+        ("precipitation_flux", "kg m-2 s-1", 0.001, 3.6),
         ("rainfall_rate", "mm h-1", 2.5, 2.5),
         ("rainfall_amount", "kg m-2", 0.5, 6),  # since the image before
         ("equivalent_reflectivity_factor", "mm6 m-3", 1000, rate_of(30)),
@@ -225,6 +231,29 @@ def test_units_of_cf(tmp_path, standard_name, unit, value, rain):
     event = read_event(netcdf(tmp_path / "a.nc", values, "value", dict(standard_name=standard_name, units=unit)))
     assert event.rain_mm_h[1, 5, 5] == pytest.approx(rain, rel=1e-5) and unit in event.reading
     assert event.scaled[1, 0, 0] == 0 and event.valid.all() and event.grid.projection == "" and event.km_per_pixel == 1
+
+
+def test_rain_at_the_ground_comes_before_reflectivity_and_names_of_use_are_known(tmp_path):
+    xarray = pytest.importorskip("xarray", reason="needs xarray, of the extra radar")
+    path = netcdf(tmp_path / "a.nc", RAIN)
+    for name in ("precip_intensity", "PrecipRate", "precipitation", "rainrate", "tp"):
+        with xarray.open_dataset(path, engine="h5netcdf") as file:
+            about = dict(standard_name="equivalent_reflectivity_factor", units="dBZ")
+            both = file.rename(rainfall_rate=name).assign(
+                z=file.rainfall_rate.assign_attrs(about), quality=file.x + file.y
+            )
+            both[["z", "quality", name]].to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
+            both[["z", "quality"]].to_netcdf(tmp_path / "c.nc", engine="h5netcdf")
+        assert read_event(tmp_path / "b.nc").reading.startswith(name)
+        assert read_event(tmp_path / "c.nc").reading == "z (dBZ) in dBZ, Z = 200 R^1.6"
+
+
+def test_codes_below_any_reflectivity_are_no_data(tmp_path):
+    values = np.full((3, HEIGHT, WIDTH), -99.0, "float32")  # no echo
+    values[:, 0], values[:, 1] = -999, 40
+    event = read_event(netcdf(tmp_path / "a.nc", values, "dbz", dict(units="dBZ")))
+    assert not event.valid[0].any() and event.valid[1:].all() and (event.scaled[:, 2:] == 0).all()
+    assert event.notes == ("Reflectivity below -100 dBZ is taken as no data.",)
 
 
 def test_bounds_tell_the_time_of_an_amount(tmp_path):
@@ -263,7 +292,7 @@ def test_latitude_and_longitude_of_each_pixel_give_the_size_of_a_pixel(tmp_path)
 NETCDF_REFUSED = {
     "the unit of rainfall_rate is not said. Type it: .*unit": dict(attributes={}),
     "the unit of rainfall_rate is K. Type it": dict(attributes=dict(units="K")),
-    "no variable of numbers has a standard name.*It holds: a .*Type which: .*variable": dict(name="several"),
+    "no variable of numbers has a name of rain.*It holds: a .*Type which: .*variable": dict(name="several"),
     r"rainfall_rate must be \(time, y, x\) or \(y, x\). Received: .*level": dict(
         values=np.zeros((3, 2, 20, 24)), levels=True
     ),
@@ -318,7 +347,7 @@ def test_what_is_no_netcdf(tmp_path):
         read_event(tmp_path / "a.nc")
     with h5py.File(tmp_path / "b.nc", "w") as file:
         file["rain"] = RAIN
-    with pytest.raises(ValueError, match="b.nc: is no NetCDF"):
+    with pytest.raises(ValueError, match=r"b.nc: rain must be \(time, y, x\) .*phony_dim_0"):
         read_event(tmp_path / "b.nc")
 
 
@@ -416,12 +445,23 @@ def test_what_an_importer_of_pysteps_reads(tmp_path, pysteps):
         ("png", "importer: Unknown importer method png The available methods are: .* Received: 'png'"),
         ("gif,5", "importer must be NAME or NAME,argument=value"),
         ("gif,unit=K", r"gives K \(None\). Allowed: mm/h, dBZ, mm"),
+        ("gif,accutime=0", r"gives mm \(None\). Allowed: .*mm needs an accutime"),
     ):
         with pytest.raises(ValueError, match=message):
             read_event(tmp_path, Reading(importer=text))
     (tmp_path / "broken.gif").write_bytes(b"")
     with pytest.raises(ValueError, match="broken.gif: pysteps' importer gif cannot read it .KeyError.*mch_gif,product"):
         read_event(tmp_path, Reading(importer="gif"))
+
+
+def test_pysteps_reads_the_same_of_odim(tmp_path):
+    pytest.importorskip("pysteps", reason="compares with pysteps, which is compiled where it is installed")
+    folder = folder_of(tmp_path / "opera", opera_rate, RAIN)
+    own, other = read_event(folder), read_event(folder, Reading(importer="odim_hdf5"))
+    np.testing.assert_allclose(own.rain_mm_h, other.rain_mm_h, rtol=1e-6)
+    np.testing.assert_array_equal(own.valid, other.valid)
+    for one, two in zip(own.grid.centres(), other.grid.centres()):
+        np.testing.assert_allclose(one, two, atol=0.01)
 
 
 # --- folders, names, units --------------------------------------------------------------------------------------------

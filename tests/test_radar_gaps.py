@@ -5,6 +5,7 @@ import pytest
 
 from scs_keras.training.data.radar import Augmentation, RadarEvent, RadarSequences, Reading, read_event
 from scs_keras.training.data.radar_crops import draw_crop
+from scs_keras.training.data.radar_fill import fill
 from scs_keras.training.precipitation import samples
 from scs_keras.training.precipitation.samples import RadarSamples, said_of
 from scs_keras.zoo import get_preset
@@ -40,6 +41,16 @@ def test_images_that_are_not_there_are_filled_along_the_flow(tmp_path, gone):
     np.testing.assert_array_equal(event.rain_mm_h[rest], RAIN[rest])
     clocks = ", ".join(f"2018-08-24 18:{5 * index:02}" for index in gone)
     assert event.notes == (f"Missing and filled along the flow: the image of {clocks}.",)
+
+
+def test_the_nearer_image_weighs_more():
+    images = np.zeros((4, *SIZE), "float32")
+    images[0, 10:30, 10:40], images[3, 10:30, 10:40] = 0.3, 0.6
+    measured = np.ones(images.shape, bool)
+    measured[1:3] = False
+    filled, has_value = fill(images, measured)
+    assert has_value.all()
+    np.testing.assert_allclose(filled[:, 20, 25], [0.3, 0.4, 0.5, 0.6], atol=1e-3)
 
 
 def test_half_an_image_without_data_is_filled_where_there_is_something_to_fill_it_from(tmp_path):
@@ -159,7 +170,8 @@ def test_reading_a_folder_says_what_was_filled(tmp_path):
         samples.read(tmp_path, "all", preset, zr="300,1.4")
     with pytest.raises(ValueError, match="zr must be"):
         samples.read(tmp_path, "all", preset, zr="300")
-    assert read_event(tmp_path / "a.npz", Reading(zr="300,1.4")).reading == ""  # npz holds rain
+    event = read_event(tmp_path / "a.npz", Reading(zr="300,1.4"))
+    assert event.reading == "" and event.notes[0].startswith("An npz event holds rain in mm/h: Z-R, unit")
 
 
 @pytest.mark.needs_data("radar_nowcasting", "the radar data set")

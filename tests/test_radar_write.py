@@ -95,6 +95,7 @@ def test_netcdf_without_a_projection(tmp_path, size):
 
 def test_odim_has_a_dataset_for_each_lead(tmp_path):
     write_forecast(tmp_path / "f.h5", "odim", forecast(), observed())
+    assert read_event(tmp_path / "f.h5").notes == ("Of several images of one time the first is read.",)
     with h5py.File(tmp_path / "f.h5") as file:
         assert file.attrs["Conventions"] == b"ODIM_H5/V2_4" and file["what"].attrs["object"] == b"COMP"
         assert (file["what"].attrs["date"], file["what"].attrs["time"]) == (b"20180824", b"181500")

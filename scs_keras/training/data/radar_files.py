@@ -45,7 +45,7 @@ def read_event(path: str | Path, reading: Reading = Reading(), last: int | None 
         paths = [each for each in no_notes(entries(path)) if each.is_file() and _is_radar(each, reading)]
         if not paths:
             raise FileNotFoundError(f"{path}: the folder has no radar files, one per time. {_found(path)}")
-        warn_left_out(path, [each for each in entries(path) if each not in paths], _KINDS)
+        warn_left_out(path, [each for each in no_notes(entries(path)) if each not in paths], _KINDS)
         images = joined(_read_all(paths, reading, last), str(path))
         return event_of(images, path.name, path.name, str(path), last)
     if not path.is_file():

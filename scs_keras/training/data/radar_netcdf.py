@@ -4,6 +4,7 @@ The variable is found by its standard name, else by its name; lines of latitude 
 (`grid_mapping`) give the place of the pixels.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,12 @@ from scs_keras.training.data.radar_quantity import EXAMPLES, Reading, Unit, to_r
 from scs_keras.training.data.radar_times import time_of_name
 from scs_keras.training.task import check_needs
 
-STANDARD_NAMES = (  # what is rain at the ground comes first
-    "rainfall_rate", "lwe_precipitation_rate", "rainfall_flux", "precipitation_flux",
-    "lwe_thickness_of_precipitation_amount", "rainfall_amount",
-    "thickness_of_rainfall_amount", "precipitation_amount", "equivalent_reflectivity_factor",
-)  # fmt: skip
-NAMES = (
-    "rain_rate", "rainrate", "precipitation_rate", "precip_rate", "preciprate", "precip_intensity", "precipitation",
-    "precip", "rain", "tp", "reflectivity", "dbzh", "dbz", "composite_reflectivity",
-)  # fmt: skip
+_KNOWN = (  # (attribute or "" for the variable's own name, pattern); what is rain at the ground comes first
+    ("standard_name", r"(lwe_)?(thickness_of_)?(rainfall|precip(itation)?)_(rate|flux|amount)"),
+    ("", r"(rain(fall)?|precip(itation)?)(_?(rate|intensity|flux|amount))?|tp"),
+    ("standard_name", "equivalent_reflectivity_factor"),
+    ("", r"(\w*_)?reflectivity|dbzh?"),
+)
 _AXES = {
     "x": ("projection_x_coordinate", "longitude", "grid_longitude", "x", "lon", "easting"),
     "y": ("projection_y_coordinate", "latitude", "grid_latitude", "y", "lat", "northing"),
@@ -61,12 +59,8 @@ def _opened(path, xarray):
             raise ValueError(
                 f"{path}: is classic NetCDF, which needs scipy: pip install scipy, or nccopy -k nc4 {path.name} new.nc"
             ) from error
-    try:
-        return xarray.open_dataset(path, engine="h5netcdf", decode_cf=False)
-    except ValueError as error:  # variables without dimensions, in plain HDF5
-        raise ValueError(
-            f"{path}: is no NetCDF ({error}). Write it with xarray or netCDF4; ODIM HDF5 is named .h5."
-        ) from error
+    # phony_dims: plain HDF5 has no dimensions
+    return xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, phony_dims="sort")
 
 
 def _decoded(path, raw, xarray):
@@ -111,20 +105,17 @@ def _variable(path, raw, wanted):
         if wanted not in images:
             raise ValueError(f"{path}: has no images {wanted!r}. Allowed: {', '.join(images) or 'none'}.")
         return wanted
-    for known in STANDARD_NAMES:
+    for attribute, pattern in _KNOWN:
         for name in images:
-            if raw[name].attrs.get("standard_name") == known:
-                return name
-    for known in (*STANDARD_NAMES, *NAMES):
-        for name in images:
-            if name.lower() == known:
+            if re.fullmatch(pattern, str(raw[name].attrs.get(attribute, "")) if attribute else name.lower()):
                 return name
     if len(images) == 1:
         return images[0]
     others = [f"{name} ({each.dtype})" for name, each in held.items()]
     raise ValueError(
-        f"{path}: no variable of numbers has a standard name of rain or reflectivity ({', '.join(STANDARD_NAMES)}). It "
-        f"holds: {', '.join(others) or 'no images'}. Type which: {typed_as('variable', 'NAME')}"
+        f"{path}: no variable of numbers has a name of rain or reflectivity, such as the standard names rainfall_rate "
+        f"and equivalent_reflectivity_factor. It holds: {', '.join(others) or 'no images'}. Type which: "
+        f"{typed_as('variable', 'NAME')}"
     )
 
 

@@ -27,7 +27,7 @@ _BROKEN_FILE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, N
 
 
 def read(path: Path, reading: Reading) -> Images:
-    """The images of an npz file; what the user says of other files' units is not for it.
+    """The images of an npz file, whose layout says the unit: what the user says of it is not used, which is noted.
 
     Raises:
         ValueError: the file is broken or does not follow the layout; the message names the file, and the frame if one
@@ -39,6 +39,8 @@ def read(path: Path, reading: Reading) -> Images:
     _check_times(path, content["times"], step_minutes)
     valid = np.broadcast_to(content["valid"].astype(bool), content["rain"].shape)
     rain, notes = _rain_mm_h(path, content["rain"], valid)
+    if reading != Reading():
+        notes.append("An npz event holds rain in mm/h: Z-R, unit and variable are not used.")
     return Images(
         rain=rain,
         times=content["times"].astype("int64"),

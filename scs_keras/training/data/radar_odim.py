@@ -48,13 +48,13 @@ def _read(path, file, reading):
             f"{path}: object {kind} is not an image. Allowed: {', '.join(_OBJECTS)}. Make a Cartesian composite of a "
             "polar volume first, e.g. with wradlib."
         )
-    found = _images(path, file, reading)
-    quantity = found[0][1]
+    found, notes = _images(path, file, reading)
     parts, times = [], []
-    for time, _, image in found:
-        rain, notes, said = _rain(path, image, quantity, reading)
+    for time, quantity, image in found:
+        rain, more, said = _rain(path, image, quantity, reading)
         parts.append(rain)
         times.append(time)
+        notes += [note for note in more if note not in notes]
     return Images(
         np.stack(parts), np.array(times, "int64"), reading=said, source=_text(file["what"].attrs.get("source", b"")),
         grid=_grid(file, parts[0].shape), notes=notes,
@@ -62,7 +62,7 @@ def _read(path, file, reading):
 
 
 def _images(path, file, reading):
-    """[(time, quantity, group of the data)] of one quantity, one for each time, in the file's order."""
+    """([(time, quantity, group of the data)] of one quantity, one for each time, in the file's order; notes)."""
     found = [
         (dataset, _text(_attribute(data, "what", "quantity", b"")), data)
         for dataset in _numbered(file, "dataset")
@@ -82,8 +82,9 @@ def _images(path, file, reading):
     for dataset, quantity, data in chosen:
         what = dataset["what"].attrs if "what" in dataset else {}
         time = _time(what, "enddate", "endtime") if several and "enddate" in what else nominal
-        by_time.setdefault(time, (time, quantity, data))  # the first of several of one time
-    return list(by_time.values())
+        by_time.setdefault(time, (time, quantity, data))
+    several_of_one = len(by_time) < len(chosen)
+    return list(by_time.values()), ["Of several images of one time the first is read."] if several_of_one else []
 
 
 def _rain(path, data, quantity, reading):
@@ -165,7 +166,10 @@ def _numbered(group, name):
 
 def _time(attributes, date, time):
     text = _text(attributes[date]) + _text(attributes[time])
-    return int(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
+    try:
+        return int(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        raise KeyError(f"{date} and {time} are no time YYYYMMDD HHMMSS: {text}") from error
 
 
 def _text(value):

@@ -64,10 +64,11 @@ def _importer(text):
 
 def _rain(path, field, metadata, name, reading):
     unit = metadata.get("unit")
-    if unit not in _KINDS or metadata.get("transform") not in (None, "dB"):
+    without_time = unit == "mm" and not metadata.get("accutime")
+    if unit not in _KINDS or metadata.get("transform") not in (None, "dB") or without_time:
         raise ValueError(
             f"{path}: pysteps' importer {name} gives {unit} ({metadata.get('transform')}). Allowed: "
-            f"{', '.join(_KINDS)}."
+            f"{', '.join(_KINDS)}, where mm needs an accutime."
         )
     if unit != "dBZ" and metadata.get("transform") == "dB":
         field = 10 ** (field / 10)
