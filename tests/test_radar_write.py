@@ -30,7 +30,7 @@ def observed(grid=LAEA):
 def forecast():
     random = np.random.default_rng(0)
     probability = np.sort(random.random((3, HEIGHT, WIDTH, 4)), axis=-1)[..., ::-1].astype("float32")
-    return {"mean": 0.5 * RAIN[4:], "matched": RAIN[4:], "probability": probability}
+    return {"mean": 0.5 * RAIN[4:], "matched": RAIN[4:, ..., None], "probability": probability}
 
 
 @pytest.mark.parametrize("grid", [LAEA, LATLON, STEREO], ids=["laea", "longlat", "stere"])
@@ -126,7 +126,7 @@ def test_npz_holds_every_product(tmp_path):
 
 
 WRONG = {
-    "mean must be of shape \\(3, 20, 24\\). Received: \\(3, 20, 24, 1\\)": dict(mean=RAIN[4:, ..., None]),
+    "mean must be of shape \\(3, 20, 24\\). Received: \\(2, 20, 24\\)": dict(mean=RAIN[5:]),
     "matched must be finite, 0 and more. Received: -1 to": dict(matched=RAIN[4:] - 1),
     "matched must be finite, 0 and more. Received: nan to nan": dict(matched=np.full_like(RAIN[4:], np.nan)),
     "probability must be in \\[0, 1\\]. Received: 2 to 2": dict(probability=np.full((3, HEIGHT, WIDTH, 4), 2.0)),

@@ -114,7 +114,7 @@ def _draw_start(event, generator, span, stride) -> int:
     if not event.missing.any():
         return int(generator.integers(len(event.times) - span + 1))
     seen = np.lib.stride_tricks.sliding_window_view(~event.missing, span)[:, ::stride].all(axis=1)
-    starts = np.flatnonzero(seen) if seen.any() else np.arange(len(seen))
+    starts = np.flatnonzero(seen) if seen.any() else np.arange(len(event.times) - span + 1)
     return int(starts[generator.integers(len(starts))])
 
 

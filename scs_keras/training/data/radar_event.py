@@ -111,7 +111,7 @@ def event_of(images: Images, name: str, file: str, where: str, last: int | None 
     if images.per_step:
         rain *= np.float32(60 / step_minutes)
     measured = np.isfinite(rain)
-    missing = ~measured.any(axis=(1, 2))
+    missing = np.logical_not(measured.any(axis=(1, 2)))
     _check_gaps(missing, times, where)
     rain = np.where(measured, rain, np.float32(0))
     filled, has_value = fill(rain_to_scaled(rain), measured)
@@ -119,7 +119,7 @@ def event_of(images: Images, name: str, file: str, where: str, last: int | None 
     rain[added] = scaled_to_rain(filled[added])
     kept = slice(None if last is None else -last, None)
     notes += _said(missing[kept], added[kept], times[kept])
-    valid = has_value[kept].all(axis=0)
+    valid = np.asarray(has_value[kept].all(axis=0))
     if not valid.any():
         raise ValueError(f"{where}: no pixel has data in every image. Leave out the images or the part without data.")
     return RadarEvent(
@@ -154,7 +154,9 @@ def joined(parts: list[tuple[str, Images]], where: str) -> Images:
     same = np.flatnonzero(np.diff(times[order]) == 0)
     if same.size:
         one, other = names[same[0]], names[same[0] + 1]
-        raise ValueError(f"{where}: {one} and {other} both have an image of {clock(times[order][same[0]])}. Leave one.")
+        raise ValueError(
+            f"{where}: {one} and {other} both have an image of {clock(times[order][int(same[0])])}. Leave one."
+        )
     notes = list(dict.fromkeys(note for _, each in parts for note in each.notes))
     rain = np.concatenate([each.rain for _, each in parts])[order]
     return replace(first, rain=rain, times=times[order], notes=notes)
@@ -188,7 +190,7 @@ def _check_gaps(missing, times, where):
 
 def _said(missing, added, times):
     if missing.any():
-        gone = [clock(time) for time in times[missing]]
+        gone = [clock(int(time)) for time in times[missing]]
         more = f" and {len(gone) - 5} more" if len(gone) > 5 else ""
         yield f"Missing and filled along the flow: the image of {', '.join(gone[:5])}{more}."
     partly = (added.mean(axis=(1, 2)) > 0) & ~missing

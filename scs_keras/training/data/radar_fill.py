@@ -62,7 +62,7 @@ def _flow(images, measured, before, after):
     if before is not None and after is not None:
         run, steps = [before, after], after - before
     else:
-        way = range(after, len(images)) if before is None else range(before, -1, -1)
+        way = range(len(images))[after:] if before is None else range(len(images))[before::-1]
         run, steps = [], 1
         for each in way[:_RUN]:
             if not measured[each].any():

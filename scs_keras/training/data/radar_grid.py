@@ -72,7 +72,8 @@ class Grid:
         if self.is_lat_lon:
             return places
         to_lon_lat = _projection(self.projection)
-        return {name: tuple(map(float, to_lon_lat(*place, inverse=True))) for name, place in places.items()}
+        found = {name: to_lon_lat(*place, inverse=True) for name, place in places.items()}
+        return {name: (float(longitude), float(latitude)) for name, (longitude, latitude) in found.items()}
 
     def _upper_left(self):
         if self.upper_left is not None:

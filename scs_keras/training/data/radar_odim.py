@@ -12,7 +12,7 @@ import numpy as np
 
 from scs_keras.training.data.radar_event import Images
 from scs_keras.training.data.radar_grid import Grid
-from scs_keras.training.data.radar_quantity import Reading, Unit, to_rain, typed_as, unit_of, without_largest
+from scs_keras.training.data.radar_quantity import Reading, Unit, to_rain, typed_as, without_largest
 
 REFLECTIVITY = ("DBZH", "TH", "DBZ", "DBZHC", "DBZV", "TV")
 QUANTITIES = ("RATE", "ACRR", *REFLECTIVITY)
@@ -108,8 +108,8 @@ def _rain(path, data, quantity, reading):
 
 
 def _unit(data, quantity, reading):
-    if reading.unit:
-        return unit_of(reading.unit), f"{quantity} ({reading.unit})"
+    if reading.unit_given:
+        return reading.unit_given, f"{quantity} ({reading.unit})"
     if quantity in REFLECTIVITY:
         return Unit("dBZ"), quantity
     if quantity == "RATE":
@@ -125,8 +125,8 @@ def _unit(data, quantity, reading):
 
 
 def _zr(data):
-    a, b = (_attribute(data, "how", name, None) for name in ("zr_a", "zr_b"))
-    return None if a is None or b is None or not (a > 0 and b > 0) else (float(a), float(b))
+    a, b = (float(_attribute(data, "how", name, 0)) for name in ("zr_a", "zr_b"))
+    return (a, b) if a > 0 and b > 0 else None
 
 
 def _grid(file, size):

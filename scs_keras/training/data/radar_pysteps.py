@@ -25,7 +25,7 @@ def read(path: Path, reading: Reading) -> Images:
     """
     name, arguments = _importer(reading.importer)
     check_needs({"pysteps": "pysteps"})
-    from pysteps.io import get_method
+    from pysteps.io import get_method  # pyright: ignore[reportMissingImports]
 
     try:
         importer = get_method(name, "importer")

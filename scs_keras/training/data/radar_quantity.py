@@ -74,9 +74,15 @@ class Reading:
     importer: str = ""
 
     def __post_init__(self):
-        _ = self.zr_given
-        if self.unit and unit_of(self.unit) is None:
+        _ = self.zr_given, self.unit_given
+
+    @property
+    def unit_given(self) -> Unit | None:
+        """None if not said."""
+        unit = unit_of(self.unit)
+        if self.unit and unit is None:
             raise ValueError(f"unit must be a unit of rain or reflectivity: {EXAMPLES}. Received: {self.unit!r}.")
+        return unit
 
     @property
     def zr_given(self) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,8 +83,8 @@ def write_forecast(
     Args:
         path: of the file; see `FORMATS` for the usual names.
         format: "npz", "netcdf" or "odim".
-        forecast: {"mean", "matched", "model": (lead, height, width), mm/h, at least one of them; "probability": (lead,
-            height, width, thresholds) in [0, 1]}.
+        forecast: {"mean", "matched", "model": (lead, height, width), also with a channel axis of 1, mm/h, at least
+            one of them; "probability": (lead, height, width, thresholds) in [0, 1]}.
         event: what was observed, to its last image.
         model: name of what made the forecast, for the record.
         thresholds: mm/h, of the probabilities.
@@ -102,7 +103,7 @@ def write_forecast(
 def _checked(forecast, event, model, thresholds) -> Forecast:
     for name in forecast:
         check_known("product", name, (*PRODUCTS, PROBABILITY))
-    rain = {name: np.asarray(forecast[name], "float32") for name in PRODUCTS if name in forecast}
+    rain = {name: _without_channel(forecast[name]) for name in PRODUCTS if name in forecast}
     probability = np.asarray(forecast[PROBABILITY], "float32") if PROBABILITY in forecast else None
     if not rain:
         raise ValueError(
@@ -125,10 +126,15 @@ def _checked(forecast, event, model, thresholds) -> Forecast:
     return Forecast(rain, probability, tuple(thresholds), times, event, "; ".join([source, *event.notes]))
 
 
+def _without_channel(values):
+    values = np.asarray(values, "float32")
+    return values[..., 0] if values.ndim == 4 and values.shape[-1] == 1 else values
+
+
 def _write_npz(path: Path, forecast: Forecast) -> None:
     event = forecast.event
     rain = {name: values * event.valid for name, values in forecast.rain.items()}
-    more = {} if event.km_per_pixel is None else dict(km_per_pixel=event.km_per_pixel)
+    more: dict[str, Any] = {} if event.km_per_pixel is None else dict(km_per_pixel=event.km_per_pixel)
     if forecast.probability is not None:
         probability = forecast.probability * event.valid[..., None]
         more |= dict(probability=probability, thresholds_mm_h=np.array(forecast.thresholds))

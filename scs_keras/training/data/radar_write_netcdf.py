@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def write(path: Path, forecast: Forecast) -> None:
         "forecast_period": ("time", (times - last) / 60, dict(standard_name="forecast_period", units="min")),
     }  # fmt: skip
     valid, more = forecast.event.valid, {} if mapping is None else dict(grid_mapping="crs")
-    variables = {
+    variables: dict[str, Any] = {
         f"rainfall_rate_{name}": (
             ("time", *dims),
             np.where(valid, values, np.float32(np.nan)),
@@ -46,7 +47,7 @@ def write(path: Path, forecast: Forecast) -> None:
             np.where(valid, np.moveaxis(forecast.probability, -1, 0), np.float32(np.nan)),
             dict(long_name="probability of at least the rain rate threshold", units="1", **more),
         )
-    packed = {name: dict(_PACKED, _FillValue=np.float32(np.nan)) for name in variables}
+    packed: dict[str, Any] = {name: dict(_PACKED, _FillValue=np.float32(np.nan)) for name in variables}
     if mapping is not None:
         variables["crs"] = ((), np.int32(0), mapping)
     about = dict(
