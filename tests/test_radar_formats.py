@@ -464,6 +464,17 @@ def test_pysteps_reads_the_same_of_odim(tmp_path):
         np.testing.assert_allclose(one, two, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    ("package", "extra", "name"),
+    [("xarray", "radar", "a.nc"), ("rasterio", "radar", "a.tif"), ("pysteps", "pysteps", "a.gif")],
+)
+def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, package, extra, name):
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ImportError, match=rf'{package} is needed: pip install "scs-keras\[{extra}\]"'):
+        read_event(tmp_path / name, Reading(importer="gif" if package == "pysteps" else ""))
+
+
 # --- folders, names, units --------------------------------------------------------------------------------------------
 
 
@@ -533,3 +544,27 @@ def test_units_and_what_is_none():
 
 def test_size_of_a_pixel_in_kilometres_of_the_projection():
     assert Grid("+proj=stere +units=km", (20, 20), (1.0, 4.0), (0, 0)).km_per_pixel == 2
+
+
+@pytest.mark.needs_data("radar_nowcasting", "the radar data set")
+@pytest.mark.parametrize("kind", ["odim", "geotiff", "netcdf"])
+def test_real_rain_is_the_same_in_every_format(data_folder, tmp_path, kind):
+    with np.load(data_folder / "knmi_20100826.npz") as arrays:
+        given = {name: arrays[name] for name in arrays}
+    raw, valid = given["rain"][:3, 60:124, 60:124], given["valid"][60:124, 60:124]
+    np.savez(tmp_path / "a.npz", **given | dict(rain=raw, valid=valid, times=given["times"][:3]))
+    expected, coded = read_event(tmp_path / "a.npz"), np.where(valid, raw, 65535).astype("uint16")
+    (tmp_path / "b").mkdir()
+    for index, image in enumerate(coded):
+        if kind == "odim":
+            odim(tmp_path / f"b/{index}.h5", image, index, gain=0.01, nodata=65535, undetect=0)
+        elif kind == "geotiff":
+            geotiff(tmp_path / f"b/{stamp(index)}.tif", image, unit="0.01 mm/h")
+    if kind == "netcdf":
+        netcdf(
+            tmp_path / "b/b.nc", coded, attributes=dict(units="mm/h", scale_factor=0.01, _FillValue=np.uint16(65535))
+        )
+    event = read_event(tmp_path / ("b/b.nc" if kind == "netcdf" else "b"))
+    np.testing.assert_allclose(event.rain_mm_h, expected.rain_mm_h, rtol=1e-5)
+    np.testing.assert_array_equal(event.valid, expected.valid)
+    assert 0.05 < valid.mean() < 0.999 and expected.rain_mm_h.max() > 1

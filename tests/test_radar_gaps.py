@@ -95,6 +95,16 @@ def test_real_gaps_are_refused(tmp_path):
         read_event(saved(tmp_path, valid=valid))
 
 
+def test_a_gap_before_the_last_images_does_not_matter_to_them(tmp_path):
+    path = saved(tmp_path, keep=[0, 4, 5, 7, 8], times=TIMES[[0, 4, 5, 7, 8]] - 3600 * (np.arange(5) < 1))
+    event = read_event(path, last=4)
+    np.testing.assert_array_equal(event.times, TIMES[5:])
+    assert list(event.missing) == [False, True, False, False] and len(read_event(path, last=5).times) == 5
+    for last in (None, 6):
+        with pytest.raises(ValueError, match="Received: 80 min between frame 0 and frame 1"):
+            read_event(path, last=last)
+
+
 def test_times_that_are_off_by_seconds_are_taken_as_regular(tmp_path):
     off = np.array([0, 7, -6, 0, 0, 30, -30, 1, 0])
     event = read_event(saved(tmp_path, times=TIMES + off))

@@ -11,6 +11,7 @@ from scs_keras.training.data.radar_times import clock, regular, step_of
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 
 SMALLEST = 16  # pixels a side
+SPARE = 3  # images before the last ones, for what is to be filled
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,8 @@ def event_of(images: Images, name: str, file: str, where: str, last: int | None 
     """
     _check(images, where)
     step_minutes = images.step_minutes or step_of(images.times, where)
+    if last is not None:
+        images = _recent(images, step_minutes, last)
     times, slots, off = regular(images.times, step_minutes, where)
     notes = list(images.notes)
     if off:
@@ -160,6 +163,15 @@ def joined(parts: list[tuple[str, Images]], where: str) -> Images:
     notes = list(dict.fromkeys(note for _, each in parts for note in each.notes))
     rain = np.concatenate([each.rain for _, each in parts])[order]
     return replace(first, rain=rain, times=times[order], notes=notes)
+
+
+def _recent(images, step_minutes, last):
+    """The images that the last ones need; those before a gap that is older than that do not matter."""
+    steps = np.diff(images.times) / (60 * step_minutes)
+    start = max(np.flatnonzero(steps > REACH + 1.5).max(initial=-1) + 1, len(images.times) - last - SPARE)
+    if (images.times[-1] - images.times[start]) / (60 * step_minutes) < last - 1.5:  # the gap is among them
+        return images
+    return replace(images, rain=images.rain[start:], times=images.times[start:])
 
 
 def _check(images, where):

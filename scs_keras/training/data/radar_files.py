@@ -14,12 +14,11 @@ import h5py
 
 from scs_keras.training.data import radar_geotiff, radar_netcdf, radar_npz, radar_odim, radar_pysteps
 from scs_keras.training.data.folders import entries, in_order, named, no_notes, warn_left_out
-from scs_keras.training.data.radar_event import Images, RadarEvent, event_of, joined
+from scs_keras.training.data.radar_event import SPARE, Images, RadarEvent, event_of, joined
 from scs_keras.training.data.radar_quantity import Reading, typed_as
 
 _HDF5, _NETCDF, _GEOTIFF = (".h5", ".hdf", ".hdf5"), (".nc", ".nc4", ".cdf"), (".tif", ".tiff")
 _PER_TIME = (*_HDF5, *_NETCDF, *_GEOTIFF)  # files that may hold one image each
-_SPARE = 3  # images before the last ones, for what is to be filled
 _KINDS = ".npz, ODIM HDF5 (.h5), CF NetCDF (.nc), GeoTIFF (.tif)"
 _LAYOUT = (
     f"{_KINDS}, each an event, or a sub-folder for each event with one file per time; .npz with {radar_npz.LAYOUT}"
@@ -140,7 +139,7 @@ def _read_all(paths, reading, last):
     for path in paths:
         parts.append((path.name, _reader(path, reading)(path, reading)))
         if last is not None:
-            parts = sorted(parts, key=lambda part: part[1].times[-1])[-(last + _SPARE) :]
+            parts = sorted(parts, key=lambda part: part[1].times[-1])[-(last + SPARE) :]
     return parts
 
 
