@@ -84,7 +84,7 @@ def test_presets_are_listed(capsys):
     [
         (["predict", PRESET, "--input", "nothing.npz", "--output", "x"], "nothing.npz: there is no such file"),
         (["evaluate", PRESET, "--data", "nothing"], "nothing: there is no such folder"),
-        (["evaluate", PRESET, "--data", "."], "the folder has no .npz file"),
+        (["evaluate", PRESET, "--data", "."], "the folder has no radar events"),
         (
             ["evaluate", "scs_precipitation_smal_radar", "--data", "."],
             "There is no preset 'scs_precipitation_smal_radar'. Did you mean 'scs_precipitation_small_radar'?",

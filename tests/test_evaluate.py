@@ -10,6 +10,7 @@ import pytest
 from scs_keras import zoo
 from scs_keras.core import goals
 from scs_keras.training import evaluate
+from scs_keras.training.data import radar_event
 from scs_keras.training.data.radar import RadarEvent, RadarSequences
 from scs_keras.training.evaluate import document, score, score_model, write_json
 from scs_keras.training.precipitation.samples import RadarSamples
@@ -208,7 +209,8 @@ def save(folder, one):
     np.savez(folder / f"{one.name}.npz", rain=one.rain_mm_h, valid=one.valid, times=one.times, step_minutes=5)
 
 
-def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys):
+def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(radar_event, "SMALLEST", 8)
     for one in (event("a"), event("b", seed=2)):
         save(tmp_path, one)
     results = evaluate.evaluate(forecaster, tmp_path, json_file=tmp_path / "s.json")

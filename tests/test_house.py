@@ -18,6 +18,7 @@ CHECKED = {  # files whose types are checked; add yours, take none away
     "scs_keras/__init__.py",
     "scs_keras/core",
     "scs_keras/training/checkpoint.py",
+    "scs_keras/training/data",
     "scs_keras/training/evaluate.py",
     "scs_keras/training/output.py",
     "scs_keras/training/predict.py",

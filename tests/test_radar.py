@@ -158,7 +158,7 @@ BROKEN = {
     "valid must have the frames' size, 24x28": dict(valid=np.ones((24, 27), bool)),
     "valid must be bool": dict(valid=np.full((24, 28), 2)),
     "times must have one entry per frame": dict(times=TIMES[:-1]),
-    "10 min between frame 4 and frame 5": dict(times=TIMES + 300 * (np.arange(12) > 4)),
+    "20 min between frame 4 and frame 5": dict(times=TIMES + 900 * (np.arange(12) > 4)),
     "-5 min between frame 0 and frame 1": dict(times=TIMES[::-1]),
     "every 10 min (step_minutes)": dict(step_minutes=10),
     "step_minutes must be above 0": dict(step_minutes=0),
@@ -211,7 +211,7 @@ def test_a_bare_array_is_not_an_event(tmp_path):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder. Expected.*rain .*uint16"):
         read_events(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="no .npz file. Expected"):
+    with pytest.raises(FileNotFoundError, match="no radar events. Expected .npz, ODIM"):
         read_events(tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing.npz: there is no such file"):
         read_event(tmp_path / "nothing.npz")

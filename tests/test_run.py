@@ -458,7 +458,7 @@ def test_files_are_read_once(radar, tmp_path, monkeypatch):
     from scs_keras.training.data import radar_files
 
     seen, read = [], radar_files.read_event
-    monkeypatch.setattr(radar_files, "read_event", lambda path: seen.append(path.name) or read(path))
+    monkeypatch.setattr(radar_files, "read_event", lambda path, *given: seen.append(path.name) or read(path, *given))
     settings = [*SETTINGS[3:], "preset=convlstm_precipitation_small_radar", "steps=2", "checkpoint_every=1"]
     run.train("precipitation_radar", radar, tmp_path / "once", settings, verbose=0)
     assert sorted(seen) == ["east.npz", "west.npz"]

@@ -906,9 +906,9 @@ def test_what_is_not_read_is_named(tmp_path):
     events = tmp_path / "radar"
     events.mkdir()
     save_event(events, "a", np.ones((24, 32), bool))
-    (events / "b.nc").write_text("")
+    (events / "b.grib2").write_text("")
     (events / "full").mkdir()
-    with pytest.warns(UserWarning, match="not read and left out: b.nc, full/. Read is .npz files"):
+    with pytest.warns(UserWarning, match="not read and left out: b.grib2, full/. Read is .npz, ODIM"):
         read_events(events)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scs_keras.training.data.bilinear import resize
-from scs_keras.training.data.radar_files import RadarEvent
+from scs_keras.training.data.radar_event import RadarEvent
 from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
 
@@ -105,12 +105,21 @@ def _draw_place(events, generator, crop, length, augmentation) -> Place:
     event = events[generator.choice(len(events), p=weights / weights.sum())]
     stride = _draw_stride(event, generator, length, augmentation)
     span = (length - 1) * stride + 1
-    start = generator.integers(len(event.times) - span + 1)
+    start = _draw_start(event, generator, span, stride)
     height, width = event.valid.shape
     zoom = np.exp(generator.uniform(*np.log(augmentation.zoom)))
     size = min(max(2, round(crop / zoom)), height, width)
     top, left = generator.integers(height - size + 1), generator.integers(width - size + 1)
     return Place(event, slice(start, start + span, stride), top, left, size)
+
+
+def _draw_start(event, generator, span, stride) -> int:
+    """Of a place without filled images, if there is one: nothing is learnt from what was not seen."""
+    if not event.missing.any():
+        return int(generator.integers(len(event.times) - span + 1))
+    seen = np.lib.stride_tricks.sliding_window_view(~event.missing, span)[:, ::stride].all(axis=1)
+    starts = np.flatnonzero(seen) if seen.any() else np.arange(len(event.times) - span + 1)
+    return int(starts[generator.integers(len(starts))])
 
 
 def _draw_stride(event, generator, length, augmentation) -> int:

@@ -40,6 +40,7 @@ class PrecipitationRadar(Recipe):
         weight_decay: of AdamW.
         warmup: steps until the peak of the learning rate.
         exclude: event kept out of training: it is the demo's.
+        zr, unit, variable, importer: of the files, where they do not say it or say it wrongly, see docs.
     """
 
     task: ClassVar[str] = "precipitation"
@@ -54,6 +55,10 @@ class PrecipitationRadar(Recipe):
     weight_decay: float = 1e-4
     warmup: int = 100
     exclude: str = "meteonet_SE_20160828a"
+    zr: str = ""
+    unit: str = ""
+    variable: str = ""
+    importer: str = ""
 
     def check(self) -> None:
         super().check()
@@ -64,7 +69,8 @@ class PrecipitationRadar(Recipe):
             )
 
     def samples(self, folder: str, split: str) -> "RadarSamples":
-        options = dict(crop=self.crop, augmentation=self._augmentation(), exclude=[self.exclude])
+        reading = dict(zr=self.zr, unit=self.unit, variable=self.variable, importer=self.importer)
+        options = dict(crop=self.crop, augmentation=self._augmentation(), exclude=[self.exclude], **reading)
         return task(self.task).read(self.dataset_name, folder, split, self.changed_preset, **options)
 
     def _augmentation(self) -> "Augmentation":

@@ -110,7 +110,7 @@ def event_video(event, side, observed):
     squares = whole_squares(event, side)
     if not squares:
         raise ValueError(
-            f"{event.name}.npz: no square of {side}x{side} pixels, side by side from the upper left, has data "
+            f"{event.file}: no square of {side}x{side} pixels, side by side from the upper left, has data "
             f"everywhere. Received: {_size(event)} pixels, {event.valid.mean():.0%} of them with data. Cut out another "
             "part of the radar image."
         )
@@ -130,7 +130,7 @@ def _size(event):
 
 
 def _files(events):
-    return [f"{event.name}.npz" for event in events]
+    return [event.file for event in events]
 
 
 def _tile(event, area):
