@@ -62,6 +62,11 @@ class Page:
             drawn.set_fontsize(0.97 * drawn.get_fontsize())
         return width
 
+    def lines(self, x: float, y: float, step: float, lines: Sequence[str], widest: float, **style: Any) -> None:
+        """Writes lines, `step` inches from one to the next."""
+        for index, line in enumerate(lines):
+            self.text(x, y + step * index, line, widest, **style)
+
     def _width(self, drawn):
         return drawn.get_window_extent(self._canvas.get_renderer()).width / self.figure.dpi
 

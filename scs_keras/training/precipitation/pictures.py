@@ -70,7 +70,7 @@ class _Grid(NamedTuple):
 def _grid(story: Story) -> _Grid:
     most = min(8, max(2, round(6 * math.sqrt(story.aspect))))  # images in a row
     seen, leads = _every(range(story.past), most), _every(range(story.past, len(story.times)), most)
-    room = (_WIDTH - 2 * _EDGE - _NAMES) / max(len(seen), len(leads), 3)
+    room = (_WIDTH - 2 * _EDGE - _NAMES) / max(len(seen), len(leads), 2)
     width = min(room - _GAP, _TALLEST / max(1, story.aspect))
     height = width * story.aspect
     return _Grid(seen, leads, width, height, min(room, max(width, _NARROWEST) + _GAP), max(height, _LOWEST) + _GAP)
@@ -94,8 +94,7 @@ def _picture(story: Story, nowcast: Nowcast) -> Page:
 
     page.text(_EDGE, 0.3, nowcast.title, _WIDTH - 2 * _EDGE, fontsize=16, weight="bold")
     page.text(_EDGE, 0.6, f"{_days(story.times)}, times in UTC", fontsize=10, color=FAINT)
-    for index, line in enumerate(takeaway):
-        page.text(_EDGE, 0.9 + _SENTENCE * index, line, _WIDTH - 2 * _EDGE, fontsize=12)
+    page.lines(_EDGE, 0.9, _SENTENCE, takeaway, _WIDTH - 2 * _EDGE, fontsize=12)
     _draw_times(page, story, grid, top, grid.seen)
     axes = _draw_row(page, grid, top + _TIMES, "observed", story.observed[grid.seen], RAIN)
     if nowcast.km_per_pixel:
@@ -110,8 +109,7 @@ def _picture(story: Story, nowcast: Nowcast) -> Page:
             for each, lead in zip(axes, grid.leads):
                 page.outline(each, story.reached(lead))
     _draw_keys(page, story, nowcast, keys)
-    for index, line in enumerate(small):
-        page.text(_EDGE, foot + _SMALL * index, line, _WIDTH - 2 * _EDGE, fontsize=8, color=FAINT)
+    page.lines(_EDGE, foot, _SMALL, small, _WIDTH - 2 * _EDGE, fontsize=8, color=FAINT)
     return page
 
 
@@ -161,9 +159,9 @@ def _draw_keys(page, story, nowcast, y):
 def _draw_table(page, nowcast, y):
     columns, results = nowcast.scores
     results = {LABELS.get(name, name): values for name, values in results.items()}
-    page.table(_RIGHT, y, _WIDTH - _EDGE - _RIGHT, columns, results)
-    for index, line in enumerate(textwrap.wrap(nowcast.scored, 85)):
-        page.text(_RIGHT, y + LINE * (1.1 + len(results)) + _SMALL * index, line, fontsize=8, color=FAINT)
+    width, below = _WIDTH - _EDGE - _RIGHT, y + LINE * (1.1 + len(results))
+    page.table(_RIGHT, y, width, columns, results)
+    page.lines(_RIGHT, below, _SMALL, textwrap.wrap(nowcast.scored, 85), width, fontsize=8, color=FAINT)
 
 
 def _outlined(story):
@@ -180,6 +178,9 @@ def _notes(story, nowcast, grid):
         if len(shown) < all_of_them:
             minutes = shown.step * story.step_minutes
             yield f"{len(shown)} of {all_of_them} {what} images are shown, one every {minutes:g} min."
+    if story.lost.any():
+        times = [f"{time:%H:%M}" for time, lost in zip(story.times, story.lost) if lost]
+        yield f"Lost images, filled along the flow: {', '.join(times)}."
     yield from nowcast.notes
     yield _RULE
     if nowcast.source:
@@ -219,8 +220,7 @@ def _frame(story: Story, nowcast: Nowcast, index: int) -> Page:
     if story.probable:
         page.probability_key(*((_EDGE, keys + 0.8) if narrow else (_EDGE + key + 0.4, keys)), key, story.threshold)
     page.small_keys(_EDGE, foot, _outlined(story))
-    for index, line in enumerate(source):
-        page.text(_EDGE, foot + 0.22 + _SMALL * index, line, inner, fontsize=8, color=FAINT)
+    page.lines(_EDGE, foot + 0.22, _SMALL, source, inner, fontsize=8, color=FAINT)
     return page
 
 

@@ -122,18 +122,21 @@ def tell(nowcast: Nowcast) -> Story:
     def masked(values, images):
         return np.ma.masked_where(~(np.isfinite(images) & valid), values)
 
-    rain = masked(scaled_to_rain(observed), observed)
-    threshold = _threshold(rain[past - 1]) if nowcast.threshold is None else nowcast.threshold
+    def rain(images):  # 0.00007 dBZ more: 2 mm/h reaches 2 mm/h, however its logarithm was rounded
+        return masked(scaled_to_rain(images) * np.float32(1 + 1e-5), images)
+
+    seen = rain(observed)
+    threshold = _threshold(seen[past - 1]) if nowcast.threshold is None else nowcast.threshold
     rows = []
     for name, images in forecasts.items():
         label = LABELS.get(name, name)
         if images.shape[-1] == 1:
-            rows.append(Row(label, masked(scaled_to_rain(images[..., 0]), images[..., 0]), False))
+            rows.append(Row(label, rain(images[..., 0]), False))
         else:
             images = images[..., PROBABLE.index(threshold)]
             rows.append(Row(f"{label}\nof {threshold:g} mm/h\nor more", masked(images, images), True))
     times = [datetime.fromtimestamp(int(seconds), UTC) for seconds in nowcast.times]
-    return Story(rain, rows, past, times, nowcast.step_minutes, threshold, lost)
+    return Story(seen, rows, past, times, nowcast.step_minutes, threshold, lost)
 
 
 def _images(name, images, channels) -> np.ndarray:
