@@ -111,6 +111,16 @@ def test_the_sentence_names_the_best_baseline_and_the_product_of_least_error():
     assert said.startswith("On this event matched beats S-PROG at") and "with 25 % more squared error (mean)" in said
 
 
+@pytest.mark.parametrize(
+    "hit, false, said",
+    [(0.4, 0.2, "; of heavy rain (10 mm/h) it has 50 % of the observed area."), (0.8, 0.2, "one to use."), (0.9, 0.4, "it has 150 % of the observed area."), (None, None, "one to use."), (0.0, None, "one to use.")],
+)  # fmt: skip
+def test_the_sentence_says_how_much_heavy_rain(hit, false, said):
+    """Hits are `hit` of the observed area and 1 - `false` of the forecast one."""
+    results = {"advection": ADVECTION, "model": values(0.008, 0.6, 0.5, 0.4, 0.3) | dict(pod_10=hit, far_10=false)}
+    assert takeaway(results, ["advection"]).endswith(said)
+
+
 def test_the_table_has_a_star_in_each_column():
     results = {"advection": ADVECTION, "sprog": values(0.008, 0.6, 0.5, 0.4, None), "probability": values(*[None] * 5)}
     title, *rows = summary_table(results).splitlines()

@@ -9,7 +9,7 @@ import numpy as np
 from scs_keras.training.scores import Column
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_dbz
 
-INK, FAINT, EDGE, LOST = "#222222", "#6b6b6b", "#b0b0b0", "#dc2f28"
+INK, FAINT, EDGE, RED, GREEN = "#222222", "#6b6b6b", "#b0b0b0", "#dc2f28", "#e3f1e3"
 DRY, NO_DATA = "#fcfcfc", "#cfcfcf"
 
 
@@ -54,11 +54,30 @@ class Page:
         self._canvas.draw()
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
+    def indexed(self) -> Any:
+        """A Pillow image of one palette, the same for all pages: small files, and animations that do not flicker.
+
+        The colours of maps stay as they are; Pillow's own search for the nearest one is not exact.
+        """
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise ImportError('Pictures need Pillow: pip install "scs-keras[pictures]"') from error
+        codes, colours = self.pixels().astype("uint32") @ np.array([1 << 16, 1 << 8, 1], "uint32"), _shades()
+        places = np.zeros(1 << 24, "uint8")  # of each colour in the palette
+        places[codes] = 1
+        found = np.flatnonzero(places)
+        parts = np.stack([found >> 16, found >> 8 & 255, found & 255], -1)
+        places[found] = np.square(parts[:, None] - colours).sum(-1).argmin(-1)
+        image = Image.fromarray(places[codes], "P")
+        image.putpalette(colours.astype("uint8").tobytes())
+        return image
+
     def text(self, x: float, y: float, words: str, widest: float | None = None, **style: Any) -> float:
         """Writes, smaller where the words would be wider than `widest` inches; returns their width."""
         style = {"color": INK, "va": "center"} | style
         drawn = self.figure.text(x / self.width, 1 - y / self.height, words, **style)
-        while (width := self._width(drawn)) > (widest or width):
+        while (width := self._width(drawn)) > (widest or width) and drawn.get_fontsize() > 2:
             drawn.set_fontsize(0.97 * drawn.get_fontsize())
         return width
 
@@ -153,7 +172,7 @@ class Page:
             for row, value in enumerate(values, 1):
                 wins = value is not None and value == best
                 if wins:
-                    self.box(right - step + 0.06, y + (row - 0.5) * LINE, step, LINE, "#e3f1e3", "none")
+                    self.box(right - step + 0.06, y + (row - 0.5) * LINE, step, LINE, GREEN, "none")
                 weight = "bold" if wins else "normal"
                 self.text(right, y + row * LINE, column.text(value), ha="right", fontsize=10, weight=weight)
 
@@ -176,3 +195,11 @@ def _matplotlib(palette):
 
     colours = ListedColormap(palette.colours[:-1]).with_extremes(under=DRY, over=palette.colours[-1], bad=NO_DATA)
     return BoundaryNorm(palette.bounds, len(palette.colours) - 1), colours
+
+
+def _shades():
+    """int (colours, 3): those of the maps, and shades of the text."""
+    plain = (*RAIN.colours, *PROBABILITY.colours, DRY, NO_DATA, INK, FAINT, EDGE, GREEN, RED)
+    plain = [tuple(bytes.fromhex(colour[1:])) for colour in plain]
+    red = [tuple(255 + (part - 255) * share // 16 for part in plain[-1]) for share in range(1, 16)]
+    return np.array([*plain, *red, *((level,) * 3 for level in range(0, 256, 5))])

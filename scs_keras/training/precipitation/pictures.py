@@ -6,9 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from scs_keras.training.precipitation.page import DRY, FAINT, INK, LINE, LOST, NO_DATA, PROBABILITY, RAIN, Page
+from scs_keras.training.precipitation.page import FAINT, LINE, PROBABILITY, RAIN, RED, Page
 from scs_keras.training.precipitation.story import LABELS, Nowcast, Row, Story, tell
 from scs_keras.zoo.files import written_beside
 
@@ -27,23 +25,20 @@ def forecast_picture(path: str | Path, nowcast: Nowcast) -> None:
 
     Raises:
         ValueError: the images do not fit together, or there is no such threshold.
-        ImportError: matplotlib is missing.
+        ImportError: matplotlib or Pillow is missing.
     """
-    figure = _picture(tell(nowcast), nowcast).figure
+    image = _picture(tell(nowcast), nowcast).indexed()
     with written_beside(path) as beside:
-        figure.savefig(beside, format="png", dpi="figure")
+        image.save(beside, format="PNG", optimize=True)
 
 
 def forecast_animation(path: str | Path, nowcast: Nowcast) -> None:
     """Writes a GIF that loops: what was observed, if the future is known, and each forecast side by side.
 
-    Before the forecast starts all show what was seen. Args and errors as `forecast_picture`; Pillow is needed too.
+    Before the forecast starts all show what was seen. Args and errors as `forecast_picture`.
     """
-    story, image, palette = tell(nowcast), _pillow(), _palette()  # one palette for all: colours must not flicker
-    frames = []
-    for index in range(len(story.times)):
-        frames.append(image.fromarray(_nearest(_frame(story, nowcast, index).pixels(), palette), "P"))
-        frames[-1].putpalette(palette.tobytes())
+    story = tell(nowcast)
+    frames = [_frame(story, nowcast, index).indexed() for index in range(len(story.times))]
     durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [_LAST_FRAME_MILLISECONDS]
     with written_beside(path) as beside:
         frames[0].save(beside, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
@@ -118,7 +113,7 @@ def _draw_times(page, story, grid, y, indices):
         x = _EDGE + _NAMES + column * grid.column + grid.width / 2
         page.text(x, y + 0.16, f"{story.times[index]:%H:%M}", ha="center", fontsize=11, weight="bold")
         lost = index < story.past and story.lost[index]
-        words, colour = ("lost, filled", LOST) if lost else (story.lead(index), FAINT)
+        words, colour = ("lost, filled", RED) if lost else (story.lead(index), FAINT)
         page.text(x, y + 0.36, words, ha="center", fontsize=9, color=colour)
 
 
@@ -196,12 +191,13 @@ def _frame(story: Story, nowcast: Nowcast, index: int) -> Page:
     width = min(3.2 if columns > 1 else 4.2, 4.2 / story.aspect)
     height, column = width * story.aspect, max(width, 2.2) + _EDGE
     page_width = max(4.6, _EDGE + columns * column)
-    inner, narrow, left = page_width - 2 * _EDGE, page_width < 6, (page_width - columns * column + _EDGE) / 2
+    inner, left = page_width - 2 * _EDGE, (page_width - columns * column + _EDGE) / 2
     top, row = 0.8, height + 0.45
     keys = top + math.ceil(len(panels) / columns) * row + 0.2
-    foot = keys + (1.6 if narrow and story.probable else 0.85)
+    places, foot = _places(keys, inner, story.probable)
     source = textwrap.wrap(nowcast.source, int(inner / 0.065))
-    page = Page(page_width, foot + 0.2 + _SMALL * len(source), _dots(story, width, 120))
+    page = Page(page_width, foot + _SMALL * len(source), _dots(story, width, 120))
+
     page.text(_EDGE, 0.25, nowcast.title, inner, fontsize=12, weight="bold")
     state, colour = _state(story, index)
     taken = page.text(page_width - _EDGE, 0.57, state, ha="right", fontsize=12, weight="bold", color=colour)
@@ -215,13 +211,27 @@ def _frame(story: Story, nowcast: Nowcast, index: int) -> Page:
             page.scale(axes, image.shape[1], nowcast.km_per_pixel)
         if palette is PROBABILITY and story.known:
             page.outline(axes, story.reached(index))
-    key = inner if narrow else (inner - 0.4) / 2
-    page.rain_key(_EDGE, keys, key)
+    key = inner if inner < _HALVES else (inner - 0.4) / 2
+    page.rain_key(*places[0], key)
     if story.probable:
-        page.probability_key(*((_EDGE, keys + 0.8) if narrow else (_EDGE + key + 0.4, keys)), key, story.threshold)
-    page.small_keys(_EDGE, foot, _outlined(story))
-    page.lines(_EDGE, foot + 0.22, _SMALL, source, inner, fontsize=8, color=FAINT)
+        page.probability_key(*places[1], key, story.threshold)
+    page.small_keys(*places[-1], _outlined(story))
+    page.lines(_EDGE, foot, _SMALL, source, inner, fontsize=8, color=FAINT)
     return page
+
+
+_HALVES = 5.6  # inches: a page of so much room has keys side by side
+
+
+def _places(y, inner, probable):
+    """((x, y) of the keys of rain, of probability if there is one, and the small ones), and where they end."""
+    half = _EDGE + (inner + 0.4) / 2
+    if inner < _HALVES:
+        places = [(_EDGE, y), (_EDGE, y + 0.8), (_EDGE, y + 1.6)] if probable else [(_EDGE, y), (_EDGE, y + 0.85)]
+        return places, places[-1][1] + 0.22
+    if probable:
+        return [(_EDGE, y), (half, y), (_EDGE, y + 0.85)], y + 1.07
+    return [(_EDGE, y), (half, y + 0.22)], y + 0.85
 
 
 def _panels(story, index):
@@ -237,35 +247,8 @@ def _panels(story, index):
 
 def _state(story, index):
     if index >= story.past:
-        return f"forecast {story.lead(index)}", LOST
-    return ("lost, filled", LOST) if story.lost[index] else ("observed", FAINT)
-
-
-def _palette() -> np.ndarray:
-    """uint8 (colours, 3): those of the maps as they are, and shades of the text."""
-    grey = [(level,) * 3 for level in range(0, 256, 5)]
-    red = [tuple(round(255 + (part - 255) * share / 16) for part in _rgb(LOST)) for share in range(1, 17)]
-    return np.array([*map(_rgb, (*RAIN.colours, *PROBABILITY.colours, DRY, NO_DATA, FAINT, INK)), *red, *grey], "uint8")
-
-
-def _nearest(pixels: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """uint8 (height, width): the place of each pixel's colour in a palette. Pillow's own search is not exact."""
-    codes, places = np.unique(pixels.astype("uint32") @ np.array([1 << 16, 1 << 8, 1], "uint32"), return_inverse=True)
-    found = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], -1).astype("int32")
-    nearest = np.square(found[:, None] - palette.astype("int32")).sum(-1).argmin(-1)
-    return nearest[places].astype("uint8").reshape(pixels.shape[:2])
-
-
-def _rgb(colour):
-    return tuple(bytes.fromhex(colour[1:]))
-
-
-def _pillow():
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError('Animations need Pillow: pip install "scs-keras[pictures]"') from error
-    return Image
+        return f"forecast {story.lead(index)}", RED
+    return ("lost, filled", RED) if story.lost[index] else ("observed", FAINT)
 
 
 def _dots(story, width, about):

@@ -37,7 +37,7 @@ class PrecipitationRadar(Recipe):
         learning_rate: peak of a cosine schedule with `warmup` steps.
         weight_decay: of AdamW.
         warmup: steps until the peak of the learning rate.
-        exclude: event kept out of training: it is the demo's.
+        exclude: event kept out of training: it is the presets' example.
     """
 
     task: ClassVar[str] = "precipitation"

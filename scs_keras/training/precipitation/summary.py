@@ -31,15 +31,15 @@ def scored(results: Mapping[str, Values]) -> dict[str, Values]:
 
 
 def takeaway(results: Mapping[str, Values], baselines: Sequence[str]) -> str:
-    """A sentence on where a model is better than the best baseline, where it is not, and which to use.
+    """A sentence on where a model is better than the best baseline, where it is not, and what to use it for.
 
     Args:
         results: {forecast: {metric: value}} of the model, "matched" and "mean" or "model", and of the baselines.
         baselines: their names; the one of the highest mean CSI is compared with.
     """
-    model, exact = ("matched", "mean") if "matched" in results else ("model", "model")
+    product, exact = ("matched", "mean") if "matched" in results else ("model", "model")
     rival = max(baselines, key=lambda name: sum(_csi(results[name]).values()))
-    own, other = _csi(results[model]), _csi(results[rival])
+    own, other = _csi(results[product]), _csi(results[rival])
     ahead = [each for each in own if own[each] - other[each] > _SAME]
     behind = [each for each in own if other[each] - own[each] > _SAME]
     level = [each for each in own if each not in ahead and each not in behind]
@@ -47,11 +47,13 @@ def takeaway(results: Mapping[str, Values], baselines: Sequence[str]) -> str:
     verbs = (("beats {}", ahead), ("is level with {}", level), ("loses to {}", behind))
     said = [f"{verb} at {_listed(thresholds)} mm/h" for verb, thresholds in verbs if thresholds]
     clauses = _listed([clause.format("it" if index else name) for index, clause in enumerate(said)])
-    error = results[exact]["mse"] / results[rival]["mse"] - 1
+    squares, others = (results[each]["mse"] or 0.0 for each in (exact, rival))
+    error = squares / others - 1 if others else 0.0
     error = f"{abs(error):.0%} {'less' if error < 0 else 'more'} squared error".replace("%", " %")
-    of_mean = "" if exact == model else f" ({exact})"
-    model = "the model" if model == "model" else model
-    return f"On this event {model} {clauses} (CSI), with {error}{of_mean}: {_advice(model, name, ahead, behind)}."
+    of_mean = "" if exact == product else f" ({exact})"
+    model = "the model" if product == "model" else product
+    advice = _advice(model, name, ahead, behind) + _amount(results[product])
+    return f"On this event {model} {clauses} (CSI), with {error}{of_mean}: {advice}."
 
 
 _SAME = 0.005  # CSI, a difference that says nothing
@@ -71,6 +73,14 @@ def _advice(model, rival, ahead, behind):
     if max(behind) < min(ahead):
         return f"take the area of rain from {rival}, cores of {min(ahead):g} mm/h and more from {model}"
     return "look at both"
+
+
+def _amount(values):
+    """Says so where the area of heavy rain is not about as large as observed: frequency bias, POD / (1 - FAR)."""
+    hit, false = values.get("pod_10"), values.get("far_10")
+    if not hit or false is None or 0.8 <= hit / (1 - false) <= 1.25:
+        return ""
+    return f"; of heavy rain (10 mm/h) it has {hit / (1 - false):.0%} of the observed area".replace("%", " %")
 
 
 def _listed(items):
