@@ -1,6 +1,5 @@
 """The demo, its sentence and table, and predictions from a file, of models that give one forecast or several."""
 
-import dataclasses
 import types
 
 import numpy as np
@@ -78,8 +77,13 @@ def test_demo_draws_the_products_in_order():
 
 
 def test_every_forecast_of_the_demo_is_explained():
-    said = demo.explained(["advection", "matched", "unknown"], "a_model")
-    assert said.startswith("advection: ") and "; matched: a_model " in said and "unknown" not in said
+    said = demo.explained(["advection", "sprog", "matched", "unknown"], "a_model")
+    assert (
+        said.startswith("advection: ")
+        and "; S-PROG: " in said
+        and "; matched: a_model " in said
+        and "unknown" not in said
+    )
     assert set(demo.DRAWN) <= set(demo._WHAT)
 
 
@@ -155,6 +159,6 @@ def test_predict_draws_a_model_of_one_forecast(tmp_path, drawn):
     model = types.SimpleNamespace(preset=PRESET, predict=lambda x, verbose: x[:, -2:] * 0.5)
     predict.predict(model, SAMPLE, tmp_path)
     nowcast = drawn["forecast.gif"]
-    assert list(nowcast.forecasts) == ["model"] and not nowcast.lost.any()
+    assert list(nowcast.forecasts) == ["model"] and nowcast.lost is None
     assert nowcast.forecasts["model"].shape == (2, 256, 256, 1)
-    assert dataclasses.replace(nowcast).title == f"meteonet_SE_20160828a: forecast by {demo.SHOWN}"
+    assert nowcast.title == f"meteonet_SE_20160828a: forecast by {demo.SHOWN}"

@@ -14,7 +14,7 @@ from scs_keras.training.precipitation import TASK
 from scs_keras.training.precipitation.pictures import forecast_animation, forecast_picture
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores
-from scs_keras.training.precipitation.story import Nowcast
+from scs_keras.training.precipitation.story import LABELS, Nowcast
 from scs_keras.training.precipitation.summary import SUMMARY, scored, summary_table, takeaway
 from scs_keras.training.task import Prediction
 from scs_keras.zoo.files import check_output_folder
@@ -31,8 +31,8 @@ _SCORED = (
 _WHAT = {
     "persistence": "the last image repeated",
     "advection": "the last image moved along its flow",
-    "scale_filter": "advection whose detail fades as it loses its worth",
-    "sprog": "the like by pysteps",
+    "scale_filter": "advection whose fine detail fades first",
+    "sprog": "advection by pysteps whose fine detail fades first",
     "model": "{model}",
     "mean": "{model} for the least squared error",
     "matched": "{model} with as much light and heavy rain as in the last image",
@@ -82,4 +82,7 @@ def _drawn(predictions: Mapping[str, Prediction], samples: RadarSamples, index: 
 
 def explained(names: Iterable[str], model: str) -> str:
     """What the forecasts of these names are, a line of small print."""
-    return "; ".join(f"{name}: {_WHAT[name].format(model=model)}" for name in names if name in _WHAT) + "."
+    return (
+        "; ".join(f"{LABELS.get(name, name)}: {_WHAT[name].format(model=model)}" for name in names if name in _WHAT)
+        + "."
+    )

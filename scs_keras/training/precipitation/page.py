@@ -68,7 +68,7 @@ class Page:
         places[codes] = 1
         found = np.flatnonzero(places)
         parts = np.stack([found >> 16, found >> 8 & 255, found & 255], -1)
-        places[found] = np.square(parts[:, None] - colours).sum(-1).argmin(-1)
+        places[found] = (np.square(colours).sum(-1) - 2 * parts @ colours.T).argmin(-1)  # the nearest
         image = Image.fromarray(places[codes], "P")
         image.putpalette(colours.astype("uint8").tobytes())
         return image

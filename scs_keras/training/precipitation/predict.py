@@ -1,6 +1,5 @@
 """Forecasts from one radar file."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -8,7 +7,7 @@ import numpy as np
 
 from scs_keras.training.data.radar import read_event
 from scs_keras.training.precipitation.pictures import forecast_animation, forecast_picture
-from scs_keras.training.precipitation.story import Nowcast
+from scs_keras.training.precipitation.products import nowcast, products
 from scs_keras.zoo.files import written_beside
 
 
@@ -35,47 +34,19 @@ def predict(model: keras.Model, file: Path, output: Path, steps: int | None = No
         )
     frames = event.scaled[-observed:]
     made = products(model, frames)
-    lost = made.pop("lost", np.zeros(observed)) > 0
-    forecast = made["matched" if "matched" in made else "model"]
+    forecast = made["matched" if "matched" in made else "model"][..., 0]
     step = round(event.step_minutes * 60)
     times = event.times[-1] + step * np.arange(1, len(forecast) + 1)
     with written_beside(output / "forecast.npz") as beside:
         np.savez_compressed(
             beside,
-            rain=model.preset.postprocess(forecast[..., 0]).astype("float32") * event.valid,
+            rain=model.preset.postprocess(forecast).astype("float32") * event.valid,
             valid=event.valid,
             times=times,
             step_minutes=event.step_minutes,
             source=f"{name} from {file.name}",
         )
-    nowcast = Nowcast(
-        observed=frames,
-        forecasts={product: made[product] for product in ("model", "matched", "probability") if product in made},
-        times=np.concatenate([event.times[-observed:], times]),
-        step_minutes=event.step_minutes,
-        valid=event.valid,
-        lost=lost,
-        km_per_pixel=event.km_per_pixel,
-        title=f"{event.name}: forecast by {name}",
-        source=event.source,
-        notes=["forecast.npz and forecast.gif have all images that were forecast."],
-    )
-    forecast_picture(output / "forecast.png", nowcast)
-    forecast_animation(output / "forecast.gif", nowcast)
+    shown = nowcast(event, made, name, observed)
+    forecast_picture(output / "forecast.png", shown)
+    forecast_animation(output / "forecast.gif", shown)
     return f"Wrote {output / 'forecast.npz'}, {output / 'forecast.png'} and {output / 'forecast.gif'}."
-
-
-def products(model: keras.Model, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """All that a model forecasts, {"model": rain} where it is one array.
-
-    Args:
-        model: a forecaster of the zoo.
-        frames: float32 (time, height, width), scaled to [0, 1].
-
-    Returns:
-        {name: float32 (lead, height, width, channels)}; "lost", where the model says it, is (time,).
-    """
-    made = model.predict(frames[None, ..., None], verbose=0)
-    if not isinstance(made, Mapping):
-        made = {"model": made}
-    return {name: np.asarray(each)[0] for name, each in made.items()}
