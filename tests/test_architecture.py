@@ -243,6 +243,8 @@ FILES = (
     "scs_keras/py.typed",
     "scs_keras/zoo/precipitation/weights/scs_precipitation_small_radar.weights.h5",
     "scs_keras/zoo/precipitation/sample/meteonet_SE_20160828a.npz",
+    "scs_keras/zoo/precipitation/sample/mrms_florida_20190610.npz",
+    "scs_keras/zoo/precipitation/sample/README.md",
 )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from scs_keras import __main__ as cli
-from scs_keras.training.precipitation.demo import wettest_area
 from scs_keras.training.source import Source
 from scs_keras.zoo.precipitation.sample import SAMPLE
 
@@ -25,28 +24,12 @@ def run(*arguments, **environment):
 def small_event(tmp_path):
     with np.load(SAMPLE) as arrays:
         event = {key: arrays[key] for key in arrays}
-    area = wettest_area(event["rain"], side=64)
+    area = slice(24, 88), slice(24, 88)  # it rains there
     event |= dict(rain=event["rain"][(slice(None), *area)], valid=event["valid"][area])
     folder = tmp_path / "radar"
     folder.mkdir()
     np.savez_compressed(folder / "small.npz", **event)
     return folder / "small.npz"
-
-
-def test_demo_leaves_pictures_and_a_table(tmp_path, capsys, monkeypatch):
-    cli.main(["demo", "--output", str(tmp_path)])
-    printed = capsys.readouterr().out
-    for name in (
-        PRESET,
-        "scs_precipitation_small_radar",
-        "convlstm_precipitation_small_radar",
-        "persistence",
-        "advection",
-    ):
-        assert name in printed
-    for word in ("MSE", "CSI", "FAR", "POD", "correlation"):
-        assert word in printed
-    assert (tmp_path / "forecast.png").stat().st_size > 20_000 and (tmp_path / "forecast.gif").stat().st_size > 20_000
 
 
 def test_evaluate_writes_the_scores(small_event, tmp_path, capsys):
@@ -68,7 +51,7 @@ def test_predict_writes_an_event_and_a_picture(small_event, tmp_path):
     with np.load(tmp_path / "out" / "forecast.npz", allow_pickle=False) as forecast, np.load(small_event) as observed:
         assert forecast["rain"].shape == (7, 64, 64) and forecast["rain"].min() >= 0
         assert list(np.diff(forecast["times"])) == [300] * 6 and forecast["times"][0] == observed["times"][-1] + 300
-    assert (tmp_path / "out" / "forecast.png").exists()
+    assert {each.name for each in (tmp_path / "out").iterdir()} == {"forecast.npz", "forecast.png", "forecast.gif"}
 
 
 def test_presets_are_listed(capsys):

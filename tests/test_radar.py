@@ -20,7 +20,7 @@ from scs_keras.training.data.radar import (
 )
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.samples import training_dataset
-from scs_keras.zoo.precipitation.sample import SAMPLE
+from scs_keras.zoo.precipitation.sample import DEMO_EVENT, SAMPLE
 from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="makes a tf.data.Dataset")
@@ -106,6 +106,15 @@ def test_the_shipped_sample_is_read():
     assert sample.rain_mm_h.max() == pytest.approx(54.8, abs=0.1)  # index.json of the data set
     assert "meteonet" in sample.source
     assert "Météo-France" in (SAMPLE.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_demos_event_is_wet_and_free():
+    event = read_event(DEMO_EVENT)
+    assert event.rain_mm_h.shape == (12, 192, 192) and event.valid.all() and event.step_minutes == 6
+    assert (event.rain_mm_h >= 0.5).mean() > 0.25 and (event.rain_mm_h >= 10).mean() > 0.02
+    assert "NOAA/NSSL" in event.source and "public domain" in event.source
+    assert DEMO_EVENT.name in (DEMO_EVENT.parent / "README.md").read_text(encoding="utf-8")
+    assert DEMO_EVENT.stat().st_size < 400_000
 
 
 def test_a_folder_needs_only_npz_files(tmp_path):

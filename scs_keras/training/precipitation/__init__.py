@@ -33,7 +33,7 @@ TASK = Task(
     scores=f"{_HERE}.scores:RainScores",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
-    predict_needs={"matplotlib": "pictures"},
+    predict_needs={"matplotlib": "pictures", "PIL": "pictures"},
     commands={
         "demo": Command(
             f"{_HERE}.demo:demo",

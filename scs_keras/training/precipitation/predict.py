@@ -5,7 +5,7 @@ from pathlib import Path
 from scs_keras.training.data.radar import Reading, read_event
 from scs_keras.training.data.radar_write import FORMATS, check_format, write_forecast
 from scs_keras.training.precipitation.pictures import forecast_animation, forecast_picture
-from scs_keras.training.precipitation.products import nowcast, products
+from scs_keras.training.precipitation.products import in_mm_h, nowcast, products
 from scs_keras.training.precipitation.samples import said_of
 from scs_keras.training.source import Source
 from scs_keras.zoo.words import option
@@ -47,7 +47,7 @@ def predict(
         model.output_length = steps
     made = products(model, event.scaled[-observed:])
     written = output / FORMATS[format][0]
-    write_forecast(written, format, in_mm_h(model.preset, made), event, name)
+    write_forecast(written, format, in_mm_h(made), event, name)
     shown = nowcast(event, made, name, observed)
     forecast_picture(output / "forecast.png", shown)
     forecast_animation(output / "forecast.gif", shown)

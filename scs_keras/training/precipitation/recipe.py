@@ -39,7 +39,7 @@ class PrecipitationRadar(Recipe):
         learning_rate: peak of a cosine schedule with `warmup` steps.
         weight_decay: of AdamW.
         warmup: steps until the peak of the learning rate.
-        exclude: event kept out of training: it is the demo's.
+        exclude: event kept out of training: it is the presets' example.
         zr, unit, variable, importer: of the files, where they do not say it or say it wrongly, see docs.
     """
 
