@@ -16,6 +16,7 @@ TASK = Task(
     },
     recipes={"precipitation_radar": PrecipitationRadar},
     scores=f"{_HERE}.scores:RainScores",
+    predictors=f"{_HERE}.scores:predictors",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
     predict_needs={"matplotlib": "pictures"},
@@ -27,5 +28,15 @@ TASK = Task(
             needs={"matplotlib": "pictures", "PIL": "pictures"},
         )
     },
-    options=(Option("predict", "steps", "number of images to forecast", type=int),),
+    options=(
+        Option("predict", "steps", "number of images to forecast", type=int),
+        Option(
+            "evaluate",
+            "baselines",
+            "also score the nowcasts of pysteps",
+            choices=("pysteps",),
+            passed_to="baselines",
+            needs={"pysteps": "radar"},
+        ),
+    ),
 )
