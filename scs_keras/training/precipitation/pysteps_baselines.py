@@ -1,7 +1,7 @@
 """Nowcasts of pysteps as baselines: what a weather service would run (`pip install "scs-keras[radar]"`).
 
-All move the rain along the flow that pysteps finds by Lucas-Kanade in the last three images, on decibels of the rain
-rate (dBR) with the usual 0.1 mm/h as the least rain.
+All move the rain along the flow that pysteps finds by Lucas-Kanade in the observed images, as decibels of the rain rate
+(dBR) with the usual 0.1 mm/h as the least rain. Settings are pysteps' defaults where nothing else is said.
 
 References:
     Pulkkinen, S. et al. (2019): Pysteps: an open-source Python library for probabilistic precipitation nowcasting.
@@ -24,16 +24,16 @@ from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 MEMBERS = 6
 """Of the ensemble of STEPS."""
 
-_USED = 3  # images: two lags of the autoregressive model
+_USED = 3  # images of S-PROG and STEPS: two lags of their autoregressive models
 _LEAST_DBR, _DRY_DBR = -10.0, -15.0  # 0.1 mm/h, and what stands for no rain
 
 
 def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
     """`extrapolation`, `sprog` and `steps`, which forecast so many images.
 
-    extrapolation: the last image moves on, semi-Lagrangian.
-    sprog: S-PROG, 8 levels of scale (fewer of small images), an autoregressive model of order 2 for each.
-    steps: exceedance probabilities at `LEVELS`, shares of `MEMBERS` members of STEPS with perturbed rain and flow.
+    extrapolation: the last image moves on, semi-Lagrangian, interpolated in mm/h (which beats dBR).
+    sprog: S-PROG on the last three images, 8 levels of scale (fewer of small images), matched to the last image.
+    steps: the same levels, probabilities of exceeding `LEVELS`: shares of `MEMBERS` members of STEPS.
 
     Dry weather stays dry. Where one of the last three images is dry, or none differs from the others, no correlation in
     time can be used, and `sprog` and `steps` are the extrapolation.
@@ -55,7 +55,7 @@ def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
 
     def prediction(nowcast: Callable[..., np.ndarray]) -> Prediction:
         def predict(frames: np.ndarray, about: Sequence[Mapping[str, Any]]) -> np.ndarray:
-            rain = decibel(scaled_to_rain(frames[:, -_USED:, ..., 0].astype("float64")))
+            rain = decibel(scaled_to_rain(frames[..., 0].astype("float64")))
             with _quiet():
                 if flows["frames"] is not frames:  # the same for all three
                     flows.update(frames=frames, flows=[flow(each) for each in rain])
@@ -72,6 +72,11 @@ def decibel(rain: np.ndarray) -> np.ndarray:
     return np.where(rain >= 0.1, 10 * np.log10(np.maximum(rain, 0.1)), _DRY_DBR)
 
 
+def rain_of(decibels: np.ndarray) -> np.ndarray:
+    """mm/h of dBR; 0 below 0.1 mm/h."""
+    return np.where(decibels >= _LEAST_DBR, 10 ** (decibels / 10), 0)
+
+
 def flow(rain: np.ndarray) -> np.ndarray:
     """Pixels per image in x and y, (2, height, width), of dBR (time, height, width); 0 where nothing moves."""
     from pysteps.motion.lucaskanade import dense_lucaskanade
@@ -85,7 +90,8 @@ def extrapolation(rain: np.ndarray, motion: np.ndarray, steps: int, about: Any =
     """Scaled rain (steps, height, width, 1)."""
     from pysteps.nowcasts.extrapolation import forecast
 
-    return _scaled(forecast(rain[-1], motion, steps))[..., None]
+    moved = forecast(rain_of(rain[-1]), motion, steps)
+    return rain_to_scaled(np.nan_to_num(moved))[..., None]  # NaN is what moves in from outside
 
 
 def sprog(rain: np.ndarray, motion: np.ndarray, steps: int, about: Any = None) -> np.ndarray:
@@ -111,6 +117,7 @@ def ensemble(rain: np.ndarray, motion: np.ndarray, steps: int, about: Mapping[st
 
 def _where_correlated(forecast, rain, motion, steps, **arguments):
     """What a forecast by scales gives; None where the images have no correlation in time that it could use."""
+    rain = rain[-_USED:]
     if not _wet(rain).all():
         return None
     try:
@@ -125,9 +132,8 @@ def _wet(rain):
 
 
 def _scaled(rain):
-    """Scaled rain of dBR; dry where nothing is known, as behind what moved in from outside."""
-    rain = np.nan_to_num(rain, nan=_DRY_DBR)
-    return rain_to_scaled(np.where(rain >= _LEAST_DBR, 10 ** (rain / 10), 0))
+    """Scaled rain of dBR; dry where nothing is known, behind what moved in from outside."""
+    return rain_to_scaled(rain_of(np.nan_to_num(rain, nan=_DRY_DBR)))
 
 
 def _levels(rain):
@@ -137,7 +143,11 @@ def _levels(rain):
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what pysteps prints and the warnings of its arithmetic."""
+    """Without what pysteps prints and the warnings of its arithmetic; it leaves NumPy's random numbers as they were."""
+    state = np.random.get_state()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        finally:
+            np.random.set_state(state)
