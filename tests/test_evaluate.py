@@ -12,6 +12,7 @@ from scs_keras.core import goals
 from scs_keras.training import evaluate
 from scs_keras.training.data.radar import RadarEvent, RadarSequences
 from scs_keras.training.evaluate import document, score, score_model, write_json
+from scs_keras.training.precipitation import pysteps_baselines
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores, baselines
 from scs_keras.training.scores import Column, by_part, markdown_table, text_tables
@@ -214,6 +215,20 @@ def test_a_model_is_scored_beside_the_baselines(forecaster):
     scores = score_model(Model(), forecaster, samples, lambda: samples)
     assert list(scores) == ["model", "persistence", "advection"]
     assert scores["model"].result() == scored({"x": noisy}, [one], 4, 3, 2)["x"].result()
+
+
+def test_the_nowcasts_of_pysteps_are_scored_on_demand(forecaster, monkeypatch):
+    asked = []
+
+    def nowcasts(observed, steps):
+        asked.append((observed, steps))
+        return {"sprog": lambda frames, about: noisy(frames)}
+
+    monkeypatch.setattr(pysteps_baselines, "nowcasts", nowcasts)
+    samples = samples_of([event()], 4, 3, stride=2)
+    scores = score_model(Model(), forecaster, samples, lambda: samples, baselines="pysteps")
+    assert list(scores) == ["model", "persistence", "advection", "sprog"] and asked == [(4, 3)]
+    assert scores["sprog"].result() == scores["model"].result()
 
 
 def save(folder, one):

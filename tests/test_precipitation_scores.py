@@ -281,12 +281,14 @@ def test_an_event_has_as_many_blocks_as_windows_fit_into_it():
     assert sum(map(len, times.values())) == len(set().union(*times.values())) == 35  # no image in two blocks
     assert {len(each) for each in times.values()} <= {8, 9} and blocks.minutes == {"a": 35 * 5 / 4}
     assert [max(times[block]) < min(times[block + 1]) for block in range(3)] == [True] * 3
+    assert set().union(*times.values()) == {300 * image for image in range(5, 40)}
     assert len(blocks_of({"a": range(3)})[1]) == 1
 
 
 def test_windows_without_a_common_image_are_blocks():
     blocks, times = blocks_of({"a": [0, 10, 25, 40]})
     assert [len(times[block]) for block in times] == [5, 5, 5, 5] and list(blocks.of_event["a"]) == [0, 1, 2, 3]
+    assert len(blocks_of({"a": [0, 9]})[1]) == 1  # image 9 is in both
 
 
 def test_radars_at_the_same_time_are_one_event():
@@ -337,6 +339,7 @@ def test_no_interval_of_few_blocks_or_of_what_is_not_defined():
     assert set(few.intervals().values()) == {None} and few.drawn()[1] == {}
     rare = added(lambda target, number: 0.2 * target, {"a": [0, 10, 20, 30]})
     assert rare.intervals()["far_10"] is None and rare.intervals()["mse"] is not None
+    assert bootstrap.interval(np.array([0.1, np.nan, 0.2])) is None  # a draw without such rain
 
 
 def test_differences_are_paired():

@@ -60,10 +60,11 @@ def tally(observed: np.ndarray, forecast: np.ndarray, valid: np.ndarray, km_per_
     """
     made = np.zeros((), TALLY)
     made["pixels"] = valid.sum()
+    # pixels without data are dry in both, and no event
     observed, forecast = np.where(valid, observed, 0), np.where(valid[..., None], forecast, 0)
-    events = _events(observed) & valid
+    events = _events(observed)
     if forecast.shape[-1] == 1:
-        _add_rain(made, observed, forecast[..., 0], events, valid, km_per_pixel or 1.0)
+        _add_rain(made, observed, forecast[..., 0], events, km_per_pixel or 1.0)
     else:
         _add_probabilities(made, forecast, events, valid)
     return made
@@ -73,8 +74,8 @@ def _events(image):
     return image >= np.array(list(THRESHOLDS.values()))[:, None, None] - _TOLERANCE
 
 
-def _add_rain(made, observed, forecast, events, valid, km):
-    expected = _events(forecast) & valid
+def _add_rain(made, observed, forecast, events, km):
+    expected = _events(forecast)
     made["rain_pixels"] = made["pixels"]
     made["squared_error"] = np.square(forecast - observed, dtype="float64").sum()
     hits, said, seen = (np.count_nonzero(each, axis=(1, 2)) for each in (events & expected, expected, events))
