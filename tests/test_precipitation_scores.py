@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from scs_keras import __main__ as cli
+from scs_keras import zoo
+from scs_keras.training.card import model_card
 from scs_keras.training.evaluate import score
 from scs_keras.training.precipitation import bootstrap, uncertainty
 from scs_keras.training.precipitation.probability_scores import BINS, crps_weights, reliability_sums
@@ -373,6 +375,23 @@ def test_text_has_intervals_differences_and_what_they_are_from():
     assert "probability" not in tables[0] and "probability" in of_probabilities and " - " not in of_probabilities
     few = {"mean": added(noisy(0.1), {"a": [0]})}
     assert "No intervals: 1 block of 1 event (at least 4 are needed" in text_tables("radar", few)
+
+
+def test_notes_of_columns_stand_once_above_their_table():
+    text = text_tables("radar", {"mean": added(noisy(0.1), {"a": [0]})})
+    note = "FSS: fractions skill score at thresholds in mm/h, in squares of so many km."
+    assert text.count(note) == 1 and text.split(note + "\n\n")[1].split("\n")[0].split()[:2] == ["FSS", "0.5"]
+
+
+def test_a_card_shows_and_explains_what_its_record_has(monkeypatch):
+    preset = zoo.get_preset(PRESET)
+    assert "bias" not in model_card(preset)  # its record is of earlier scores
+    scores = added(noisy(0.1), {"a": [0]})
+    record = {**preset.record, "metrics": {"a": {"mean": scores.result()}}}
+    monkeypatch.setattr(type(preset), "record", record)
+    card = model_card(preset)
+    assert "| bias 0.5 |" in card and "Bias: area forecast over area observed, best 1." in card
+    assert "FSS" not in card and "Brier" not in card
 
 
 def test_a_file_without_km_is_scored_in_pixels_and_said_so():

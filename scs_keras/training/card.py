@@ -1,6 +1,6 @@
 """Model cards: written from the preset, its record and the columns of its task's scores, never by hand."""
 
-from scs_keras.training.scores import markdown_table, notes_of
+from scs_keras.training.scores import markdown_table
 from scs_keras.training.task import task
 from scs_keras.zoo.preset import Preset
 
@@ -13,6 +13,7 @@ def model_card(preset: Preset) -> str:
     settings = " ".join(f"--set {key}={value}" for key, value in record["settings"].items())
     known = {metric for results in record["metrics"].values() for values in results.values() for metric in values}
     columns = [column for column in scores.columns if column.main and column.name in known]
+    notes = " ".join([scores.notes, *dict.fromkeys(column.note for column in columns if column.note)])
     tables = [
         line for data, results in record["metrics"].items() for line in ("", *markdown_table(columns, results, data))
     ]
@@ -32,7 +33,7 @@ def model_card(preset: Preset) -> str:
         f"Scores on data kept out of training and of every choice (`{record['evaluated']}`), the best in bold:",
         *tables,
         "",
-        f"{notes_of(scores, columns)} A dash is a score that is not defined.",
+        f"{notes} A dash is a score that is not defined.",
         "",
         "Made for study and as a start for your own training, not for decisions that people depend on.",
     ]

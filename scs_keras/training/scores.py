@@ -126,15 +126,18 @@ def by_part(scores: Mapping[str, Scores]) -> dict[str, dict[str, dict[str, dict[
 def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
     """All scores as text: tables of all samples, the best of each column with a star, then those of each axis.
 
-    Where intervals are known, half of them stands behind the value. A table leaves out predictions that have none of
-    its scores, if others have some.
+    Notes of columns stand above the first table that has them; where intervals are known, half of them behind the
+    value. A table leaves out predictions that have none of its scores, if others have some.
     """
     first = next(iter(scores.values()))
     results = {name: each.result() for name, each in scores.items()}
     intervals = {name: each.intervals() for name, each in scores.items()}
-    lines = [f"{title} ({notes_of(first, first.columns)})"]
+    lines, told = [f"{title} ({first.notes})"], {""}
     for block in dict.fromkeys(column.block for column in first.columns):
         columns = [column for column in first.columns if column.block == block]
+        notes = [note for note in dict.fromkeys(column.note for column in columns) if note not in told]
+        told.update(notes)
+        lines += ["", " ".join(notes)] if notes else []
         lines += ["", *_over_columns(columns, _defined(columns, results), intervals)]
     remarks = first.remarks(scores)
     lines += ["", *remarks] if remarks else []
@@ -148,11 +151,6 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
                 chosen = {part: {name: values[name] for name in defined} for part, values in parts.items()}
                 lines += ["", *_over_parts(column, chosen)]
     return "\n".join(lines)
-
-
-def notes_of(scores: Scores, columns: Sequence[Column]) -> str:
-    """What these columns of the scores mean."""
-    return " ".join([scores.notes, *dict.fromkeys(column.note for column in columns if column.note)])
 
 
 def _defined(columns, results):

@@ -28,7 +28,7 @@ PRODUCTS = ("mean", "matched", "probability")
 _NOTES = dict(
     bias="Bias: area forecast over area observed, best 1.",
     spectrum="Spectrum: power forecast over power observed at wavelengths of {}-{} km, best 0.".format(*BAND_KM),
-    brier="Brier scores of exceeding mm/h.",
+    brier="Brier score of the probability that rain reaches so many mm/h.",
     crps="CRPS in mm/h, of rain rounded down to the thresholds.",
     fss="FSS: fractions skill score at thresholds in mm/h, in squares of so many km.",
 )
