@@ -509,27 +509,25 @@ def nowcasts(observed=3, steps=2):
 
 
 def test_nowcasts_of_pysteps_beat_persistence(capsys):
-    made = nowcasts()
-    storm = rain((1, 96, 96), wet=0.3)
-    frames = np.stack([np.roll(storm[0], 3 * time, axis=1) for time in range(5)])[None, ..., None]
-    inner = slice(24, -24)
-    errors = {}
-    for name, forecast in made.items():
-        output = forecast(frames[:, :3], [about(length=5)])
-        assert output.shape == (1, 2, 96, 96, 4 if name == "steps" else 1) and output.dtype == "float32"
-        assert output.min() >= 0 and output.max() <= 1
-        target = frames[0, 3:, ..., 0]
-        if name == "steps":
-            np.testing.assert_allclose(output * 6, np.round(output * 6), atol=1e-5)
-            target = target[..., None] >= rain_to_scaled(np.array(LEVELS))
-        else:
-            target = target[..., None]
-        errors[name] = np.square(output[0] - target)[:, inner, inner].mean()
-    persistence = np.square(frames[0, 2] - frames[0, 3:])[:, inner, inner].mean()
-    assert errors["extrapolation"] < 0.3 * persistence and errors["sprog"] < 0.6 * persistence
-    assert errors["steps"] < 0.1 and capsys.readouterr() == ("", "")
-    again = made["steps"](frames[:, :3].copy(), [about(length=5)])
-    np.testing.assert_array_equal(again, made["steps"](frames[:, :3], [about(length=5)]))
+    made, state = nowcasts(observed=5), np.random.get_state()[1].tolist()
+    storm, inner = rain((96, 96), wet=0.3), slice(24, -24)
+    for direction in (1, -1):
+        images = np.stack([np.roll(storm, 3 * direction * time, axis=1) for time in range(7)])
+        frames, target = images[None, :5, ..., None], images[5:, ..., None]
+        errors = {}
+        for name, forecast in made.items():
+            output = forecast(frames, [about()])
+            assert output.shape == (1, 2, 96, 96, 4 if name == "steps" else 1) and output.dtype == "float32"
+            assert output.min() >= 0 and output.max() <= 1
+            observed = target >= rain_to_scaled(np.array(LEVELS)) if name == "steps" else target
+            errors[name] = np.square(output[0] - observed)[:, inner, inner].mean()
+        persistence = np.square(images[4] - images[5:])[:, inner, inner].mean()
+        assert errors["extrapolation"] < 0.3 * persistence and errors["sprog"] < 0.6 * persistence
+        assert errors["steps"] < 0.1
+    np.testing.assert_allclose(output * 6, np.round(output * 6), atol=1e-5)  # shares of six members
+    assert np.mean((output > 0) & (output < 1)) > 0.05
+    np.testing.assert_array_equal(made["steps"](frames.copy(), [about()]), output)
+    assert capsys.readouterr() == ("", "") and np.random.get_state()[1].tolist() == state
 
 
 @pytest.mark.parametrize("wet", ["none", "last", "first", "frozen"])

@@ -81,8 +81,6 @@ def flow(rain: np.ndarray) -> np.ndarray:
     """Pixels per image in x and y, (2, height, width), of dBR (time, height, width); 0 where nothing moves."""
     from pysteps.motion.lucaskanade import dense_lucaskanade
 
-    if not _wet(rain).any():
-        return np.zeros((2, *rain.shape[1:]))
     return dense_lucaskanade(rain)
 
 
