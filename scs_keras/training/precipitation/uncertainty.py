@@ -107,7 +107,7 @@ def remarks(scores: Scored) -> list[str]:
             if all(column.name in values for column in columns)
         }
         if rows:
-            lines += ["", f"Less {baseline} (!: the {percent} interval lies on one side of 0):"]
+            lines += ["", f"Less {baseline} (!: the {percent} interval, seldom symmetric, lies on one side of 0):"]
             lines += table_rows([column.title for column in columns], rows)
     return lines
 
