@@ -10,6 +10,7 @@ import pytest
 
 from scs_keras import __main__ as cli
 from scs_keras.training.precipitation.demo import wettest_area
+from scs_keras.training.source import Source
 from scs_keras.zoo.precipitation.sample import SAMPLE
 
 PRESET = "scs_precipitation_advection_small_radar"
@@ -104,7 +105,13 @@ def test_errors_are_one_message(arguments, message, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_predict_needs_enough_images(small_event, tmp_path):
+@pytest.fixture
+def no_model(monkeypatch):
+    """What can be checked before the model is made is."""
+    monkeypatch.setattr(Source, "load", lambda self: pytest.fail("the model was made before all was checked"))
+
+
+def test_predict_needs_enough_images(small_event, tmp_path, no_model):
     with np.load(small_event) as arrays:
         event = {key: arrays[key] for key in arrays}
     np.savez_compressed(small_event, **{**event, "rain": event["rain"][:3], "times": event["times"][:3]})
@@ -113,7 +120,7 @@ def test_predict_needs_enough_images(small_event, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_predict_needs_positive_steps(small_event, tmp_path):
+def test_predict_needs_positive_steps(small_event, tmp_path, no_model):
     with pytest.raises(SystemExit, match="--steps must be at least 1"):
         cli.main(["predict", PRESET, "--input", str(small_event), "--output", str(tmp_path / "o"), "--steps", "0"])
 

@@ -94,6 +94,13 @@ def test_config_round_trip(model):
     assert_close(again(inputs(model.preset)), model(inputs(model.preset)))
 
 
+@pytest.mark.parametrize("use", ["predict", "fit", "evaluate"])
+def test_arrays_without_a_sample_are_refused(model, use):
+    message = f"{type(model).__name__} takes at least one sequence. Received: an empty batch, shape=.0, "
+    with pytest.raises(ValueError, match=message):
+        getattr(model, use)(np.zeros((0, *model.preset.input_shape), "float32"), verbose=0)
+
+
 def test_a_frozen_part_stays_frozen(model):
     again = copy(model)
     part = next(part for _, part, _ in parts(again) if part.trainable_variables)

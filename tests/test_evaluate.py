@@ -206,7 +206,7 @@ def forecaster(monkeypatch):
     preset = dataclasses.replace(zoo.list_presets("precipitation")[0], **shapes)
     monkeypatch.setattr(Source, "load", lambda self: Model())
     monkeypatch.setattr(Source, "check_weights", lambda self: None)  # it has none
-    return Source("some", preset, "preset", "radar", {})
+    return Source("some", preset, "preset", {})
 
 
 def test_a_model_is_scored_beside_the_baselines(forecaster):
@@ -252,9 +252,9 @@ def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys):
     assert "CSI 0.5" in printed and "+15 min" in printed and "advection" in printed
     assert "all events (there is no split.json)" in printed
     (tmp_path / "split.json").write_text('{"train": ["a.npz", "b.npz"], "val": []}')
-    with pytest.raises(ValueError, match="no event belongs to --split val"):
+    with pytest.raises(ValueError, match="no event belongs to split='val'"):
         evaluate.evaluate(forecaster, tmp_path, split="val")
-    with pytest.raises(ValueError, match="Radar events have the parts train, val and all. Received: --split test"):
+    with pytest.raises(ValueError, match="Radar events have the parts train, val and all. Received: split='test'"):
         evaluate.evaluate(forecaster, tmp_path, split="test")
 
 

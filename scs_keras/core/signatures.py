@@ -45,16 +45,19 @@ class Signature:
 
 
 def whole(model: keras.Model, input_shape: tuple) -> Signature:
-    """`frames` (batch, *input_shape) to `output`: all frames at once."""
+    """`frames` (batch, *input_shape) to `output`, or to the model's `products`: all frames at once."""
     frames = Spec("frames", tuple(input_shape))
-    return Signature("serving_default", (frames,), ("output",), lambda frames: (model(frames, training=False),))
+    return Signature(
+        "serving_default", (frames,), _names(model), lambda frames: _values(model, model(frames, training=False))
+    )
 
 
 def streaming(model: Any, input_shape: tuple) -> tuple[Signature, Signature]:
     """One frame at a time, for a model with `step` and `initial_states`. A server keeps nothing between calls, so
     the state goes in and out with each:
 
-        step: `frame` (batch, height, width, channels), `state_0`, ... to `output`, `next_state_0`, ...
+        step: `frame` (batch, height, width, channels), `state_0`, ... to `output` (or the model's `products`),
+            `next_state_0`, ...
         initial_state: `batch_size` (scalar int32) to `state_0`, ...
 
     Args:
@@ -75,7 +78,7 @@ def streaming(model: Any, input_shape: tuple) -> tuple[Signature, Signature]:
 
     def step(frame, *given):
         output, following = model.step(frame, [ops.cast(each, state.dtype) for each, state in zip(given, states)])
-        return output, *following
+        return *_values(model, output), *following
 
     def initial_state(batch_size):
         return model.initial_states(Shape((batch_size, *input_shape)))
@@ -84,8 +87,18 @@ def streaming(model: Any, input_shape: tuple) -> tuple[Signature, Signature]:
         Signature(
             "step",
             (Spec("frame", tuple(input_shape[1:])), *specs),
-            ("output", *(f"next_{name}" for name in names)),
+            (*_names(model), *(f"next_{name}" for name in names)),
             step,
         ),
         Signature("initial_state", (Spec("batch_size", (), "int32", batched=False),), names, initial_state),
     )
+
+
+def _names(model):
+    """Of a model's outputs: the keys of the dict that it returns, which it names as `products`, or one output."""
+    return tuple(getattr(model, "products", ())) or ("output",)
+
+
+def _values(model, output):
+    products = getattr(model, "products", ())
+    return tuple(output[name] for name in products) if products else (output,)

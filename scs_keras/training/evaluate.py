@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scs_keras
-from scs_keras.training.samples import Samples, spread
+from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
 from scs_keras.training.task import Prediction, check_needs
@@ -125,15 +125,17 @@ def evaluate(
     if json_file is not None:
         check_output_file(json_file)
     options = dict(reader_options or {})
+    model = source.load() if source.brought else None  # weights that do not fit show before data is read
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made
+    model = model or source.load()
     scores = score_model(
-        source.load(), source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
+        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
         **(task_options or {}),
     )  # fmt: skip
     if json_file is not None:
         write_json(json_file, document(source, samples, scores, limit))
-    print(text_tables(samples.name, scores))
+    print("\n".join([*notes_of(samples), text_tables(samples.name, scores)]))
     return scores
 
 

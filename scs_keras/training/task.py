@@ -90,12 +90,14 @@ class Dataset:
         scored: the split that models are measured on.
         limit: at most so many samples, evenly spread, are scored for a model card; None for all.
         options: of `evaluate` for this data set, handed to `read` where given.
+        usual: {statistic: (least, most)} of its sequences' values, see `unusual`; {} where it is not known.
     """
 
     read: str
     scored: str = "test"
     limit: int | None = None
     options: tuple[Option, ...] = ()
+    usual: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,9 @@ class Task:
         datasets: {name: Dataset}; a preset's own is `preset.dataset`.
         recipes: {name: class}, unique over all tasks.
         scores: "module:function"; `scores(preset)` gives an empty `Scores`.
-        predict: "module:function"; `predict(model, input, output, **options)` makes predictions from a user's file
-            or folder, writes them to the folder `output` and returns a line that says so. "": the task has none.
+        predict: "module:function"; `predict(source, input, output, **options)` reads a user's file or folder, makes
+            the model, `source.load()`, writes its predictions to the folder `output` and returns a line that says so.
+            It checks options and input before it makes the model. "": the task has none.
         predictors: "module:function"; `predictors(model, **options)` gives {name: Prediction}, what is scored of a
             model. "": {"model": model.predict}.
         baselines: "module:function"; `baselines(preset, samples, train, **options)` gives {name: Prediction} of what a

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scs_keras.core.arguments import is_count
-from scs_keras.training.data.radar_crops import Augmentation, draw_crop
+from scs_keras.training.data.radar_crops import Augmentation, draw_crop, lose_image
 from scs_keras.training.data.radar_files import RadarEvent, read_event, read_events
 
 __all__ = ["Augmentation", "RadarEvent", "RadarSequences", "read_event", "read_events"]
@@ -78,7 +78,13 @@ class RadarSequences:
         valid = np.empty((size, side, side, 1), "float32")
         for sequence, mask in zip(sequences, valid):
             sequence[..., 0], mask[..., 0] = draw_crop(self.events, generator, side, self.length, augmentation)
+        self._lose_images(sequences, np.random.default_rng((seed, step, 1)), augmentation.lost_share)
         return sequences, valid
+
+    def _lose_images(self, sequences, generator, share):
+        for sequence in sequences if share else ():
+            if generator.random() < share:
+                lose_image(sequence[: self.input_length], generator)
 
     def _check_crops(self, step, size, seed, side):
         _check_whole_numbers(batch_size=size, crop=side)

@@ -28,6 +28,7 @@ class Augmentation:
         detection_dbz: smallest and largest detection threshold; weaker echoes become dry, as at a less sensitive radar.
         candidates: so many places are drawn for each crop, of which a wetter one is likelier to be taken; 1 takes any.
         dry_share: in (0, 1], how likely a dry candidate is compared with one that is wet all over.
+        lost_share: in [0, 1], the share of sequences in which one of the observed images is blank or half-blank.
     """
 
     flips: bool = True
@@ -37,6 +38,7 @@ class Augmentation:
     detection_dbz: tuple[float, float] = (0.0, 15.0)
     candidates: int = 4
     dry_share: float = 0.05
+    lost_share: float = 0.0
 
     def __post_init__(self):
         strides = self.temporal_strides
@@ -55,6 +57,8 @@ class Augmentation:
             raise ValueError(f"candidates must be a whole number of 1 and more. Received: {self.candidates}")
         if not 0 < self.dry_share <= 1:
             raise ValueError(f"dry_share must be in (0, 1]. Received: {self.dry_share}")
+        if not 0 <= self.lost_share <= 1:
+            raise ValueError(f"lost_share must be in [0, 1]. Received: {self.lost_share}")
 
     @classmethod
     def none(cls) -> "Augmentation":
@@ -133,3 +137,12 @@ def _alter_intensity(images, generator, augmentation):
 def _flip(images, valid, turn, mirror):
     images, valid = np.rot90(images, turn, axes=(1, 2)), np.rot90(valid, turn)
     return (images[:, :, ::-1], valid[:, ::-1]) if mirror else (images, valid)
+
+
+def lose_image(images: np.ndarray, generator: np.random.Generator) -> None:
+    """Blanks one of the images (time, height, width, ...), or one half of it, in place."""
+    half_height, half_width = images.shape[1] // 2, images.shape[2] // 2
+    whole, first, second = slice(None), slice(0, half_height), slice(half_height, None)
+    left, right = slice(0, half_width), slice(half_width, None)
+    areas = ((whole, whole), (first, whole), (second, whole), (whole, left), (whole, right))
+    images[(generator.integers(len(images)), *areas[generator.integers(len(areas))])] = 0

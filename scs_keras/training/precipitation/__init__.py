@@ -1,6 +1,6 @@
 """Precipitation forecasts from weather radar: data, recipe, scores, predictions and demo."""
 
-from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.precipitation.recipe import PrecipitationNowcast, PrecipitationRadar
 from scs_keras.training.task import Command, Dataset, Option, Task
 
 _HERE = "scs_keras.training.precipitation"
@@ -14,7 +14,7 @@ TASK = Task(
             options=(Option("evaluate", "stride", "a window starts at every so many images", type=int, default=1),),
         )
     },
-    recipes={"precipitation_radar": PrecipitationRadar},
+    recipes={"precipitation_radar": PrecipitationRadar, "precipitation_nowcast": PrecipitationNowcast},
     scores=f"{_HERE}.scores:RainScores",
     predictors=f"{_HERE}.scores:predictors",
     baselines=f"{_HERE}.scores:baselines",

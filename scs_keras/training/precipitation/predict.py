@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from scs_keras.training.data.radar import read_event
+from scs_keras.training.source import Source
 from scs_keras.zoo.files import written_beside
 from scs_keras.zoo.precipitation.pictures import forecast_picture
+from scs_keras.zoo.words import option
 
 
-def predict(model: keras.Model, file: Path, output: Path, steps: int | None = None) -> str:
+def predict(source: Source, file: Path, output: Path, steps: int | None = None) -> str:
     """Writes forecast.npz (rain in mm/h, laid out as the input file) and forecast.png, and says so.
 
     Args:
-        model: a forecaster of the zoo.
+        source: of a forecaster of the zoo.
         file: radar event (npz); its last images are the observed ones.
         output: folder.
         steps: number of images to forecast; None for the model's.
@@ -22,15 +23,16 @@ def predict(model: keras.Model, file: Path, output: Path, steps: int | None = No
     Raises:
         ValueError: a bad file, or one with fewer images than the model observes.
     """
-    if steps is not None:
-        if steps < 1:
-            raise ValueError(f"--steps must be at least 1. Received: {steps}.")
-        model.output_length = steps
-    event, observed, name = read_event(file), model.preset.input_shape[0], model.preset.name
+    if steps is not None and steps < 1:
+        raise ValueError(f"{option('steps')} must be at least 1. Received: {steps}.")
+    event, observed, name = read_event(file), source.preset.input_shape[0], source.preset.name
     if len(event.times) < observed:
         raise ValueError(
             f"{file}: the sequence is too short. Needed: {observed} frames to see, found: {len(event.times)}."
         )
+    model = source.load()
+    if steps is not None:
+        model.output_length = steps
     frames = event.scaled[-observed:]
     forecast = np.asarray(model.predict(frames[None, ..., None], verbose=0))[0, ..., 0]
     step = round(event.step_minutes * 60)

@@ -8,7 +8,7 @@ import numpy as np
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 
 def read(
@@ -38,7 +38,8 @@ def read(
     """
     if split not in ("train", "val", "all"):
         raise ValueError(
-            f"Radar events have the parts train, val and all. Received: --split {split}. Leave it out for val."
+            f"Radar events have the parts train, val and all. Received: {option('split', split)}. "
+            f"For example: {option('split', 'val')}."
         )
     name = f"radar {split}"
     if split == "val" and not (Path(folder) / "split.json").is_file():
@@ -46,9 +47,9 @@ def read(
     events = read_events(folder, None if split == "all" else split, exclude)
     if not events:
         raise ValueError(
-            f"{folder}: no event belongs to --split {split}. "
+            f"{folder}: no event belongs to {option('split', split)}. "
             + words(
-                "Use --split all to score all events, or list some in split.json.",
+                f"Use {option('split', 'all')} to score all events, or list some in split.json.",
                 train=f'List some under "{split}" in split.json.',
             )
         )
