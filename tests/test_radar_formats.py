@@ -466,7 +466,7 @@ def test_pysteps_reads_the_same_of_odim(tmp_path):
 
 @pytest.mark.parametrize(
     ("package", "extra", "name"),
-    [("xarray", "radar", "a.nc"), ("rasterio", "radar", "a.tif"), ("pysteps", "pysteps", "a.gif")],
+    [("xarray", "radar", "a.nc"), ("rasterio", "radar", "a.tif"), ("pysteps", "radar", "a.gif")],
 )
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, package, extra, name):
     monkeypatch.setitem(sys.modules, package, None)

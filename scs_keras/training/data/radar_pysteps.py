@@ -24,7 +24,7 @@ def read(path: Path, reading: Reading) -> Images:
         ImportError: pysteps is missing.
     """
     name, arguments = _importer(reading.importer)
-    check_needs({"pysteps": "pysteps"})
+    check_needs({"pysteps": "radar"})
     from pysteps.io import get_method  # pyright: ignore[reportMissingImports]
 
     try:

@@ -31,6 +31,7 @@ TASK = Task(
     },
     recipes={"precipitation_radar": PrecipitationRadar, "precipitation_nowcast": PrecipitationNowcast},
     scores=f"{_HERE}.scores:RainScores",
+    predictors=f"{_HERE}.scores:predictors",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
     predict_needs={"matplotlib": "pictures", "PIL": "pictures"},
@@ -46,5 +47,13 @@ TASK = Task(
         Option("predict", "steps", "number of images to forecast", type=int),
         Option("predict", "format", "of the forecast", default="npz", choices=("npz", "netcdf", "odim")),
         *_reading("predict"),
+        Option(
+            "evaluate",
+            "baselines",
+            "also score the nowcasts of pysteps",
+            choices=("pysteps",),
+            passed_to="baselines",
+            needs={"pysteps": "radar"},
+        ),
     ),
 )

@@ -115,12 +115,13 @@ class RadarSamples:
         return window[:observed], window[observed:], self.sequences.measured(index)[observed:].astype("float32")
 
     def about(self, index: int) -> Mapping[str, Any]:
-        """name, group (the event), step_minutes, times (Unix seconds of all images)."""
+        """name, group (the event), step_minutes, km_per_pixel (or None), times (Unix seconds of all images)."""
         event, start = self.sequences.windows[index]
         return dict(
             name=f"{event.name}, image {start + 1}",
             group=event.name,
             step_minutes=event.step_minutes,
+            km_per_pixel=event.km_per_pixel,
             times=self.sequences.times(index),
         )
 
