@@ -102,7 +102,9 @@ def _moved(observed):
 
 def spoilt(frames, index, kind):
     frames, half = frames.copy(), SIDE // 2
-    area = dict(blank=np.s_[:, :], top=np.s_[:half, :], bottom=np.s_[half:, :], left=np.s_[:, :half], right=np.s_[:, half:])
+    area = dict(
+        blank=np.s_[:, :], top=np.s_[:half, :], bottom=np.s_[half:, :], left=np.s_[:, :half], right=np.s_[:, half:]
+    )
     frames[0, index][area[kind]] = 0
     return frames
 
@@ -205,7 +207,10 @@ def test_physical_values():
 
 
 def test_the_loss_is_squared_error_and_cross_entropy():
-    target, forecast = np.random.default_rng(0).random((1, 2, 3, 3, 1)).astype("float32"), random(1, 2, 3, 3, 1 + len(RATES))
+    target, forecast = (
+        np.random.default_rng(0).random((1, 2, 3, 3, 1)).astype("float32"),
+        random(1, 2, 3, 3, 1 + len(RATES)),
+    )
     expected = (target - forecast[..., :1]) ** 2 / 0.01
     for index, rate in enumerate(RATES):
         event, p = target >= rain_to_scaled(rate), sigmoid(forecast[..., 1 + index : 2 + index].astype("float64"))

@@ -368,7 +368,11 @@ def test_text_has_intervals_differences_and_what_they_are_from():
     value, (low, high) = scores["mean"].result()["csi_2"], scores["mean"].intervals()["csi_2"]
     assert f"{value:.4f}*±{(high - low) / 2:.4f}".replace("±0.", "±.") in text
     assert "± is half of the 90 % interval of a bootstrap over 7 blocks of 2 events" in text
-    less = text.split("Less advection (!: the 90 % interval, seldom symmetric, lies on one side of 0):\n")[1].split("\n\n")[0].splitlines()
+    less = (
+        text.split("Less advection (!: the 90 % interval, seldom symmetric, lies on one side of 0):\n")[1]
+        .split("\n\n")[0]
+        .splitlines()
+    )
     assert less[1].startswith("mean ") and "!±." in less[1] and len(less) == 2
     tables = text.split("\n\n")[1:]
     of_probabilities = next(each for each in tables if "Brier" in each)

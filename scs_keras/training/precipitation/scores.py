@@ -177,7 +177,7 @@ def _check(target, output, about):
 
 def predictors(model: Any) -> dict[str, Prediction]:
     """What is scored of a model: its `PRODUCTS`, or "model" for one that gives a single forecast."""
-    if not _gives_products(model):
+    if not getattr(model, "products", ()):
         return {"model": lambda x, about: model.predict(x, verbose=0)}
     last: dict[str, Any] = {"x": None}
 
@@ -189,19 +189,11 @@ def predictors(model: Any) -> dict[str, Prediction]:
     return {name: lambda x, about, name=name: forecasts(x)[name] for name in PRODUCTS}
 
 
-def _gives_products(model):
-    import keras
-
-    spec = getattr(model, "compute_output_spec", None)
-    if spec is None:
-        return False
-    return isinstance(spec(keras.KerasTensor((1, *model.preset.input_shape))), Mapping)
-
-
 def baselines(
     preset: Preset, samples: Samples, train: Callable[[], Samples], baselines: str | None = None
 ) -> dict[str, Prediction]:
-    """What every model has to beat: `persistence` (the last image stays) and `advection` (it moves on).
+    """What every model has to beat: `persistence` (the last image stays), `advection` (it moves on) and `scale_filter`
+    (what is small fades as it moves on).
 
     Args:
         preset: whose lengths are scored.
@@ -211,9 +203,12 @@ def baselines(
     import keras
 
     from scs_keras.core.goals import advect
+    from scs_keras.zoo.precipitation.nowcast import ScaleFilter
 
     steps = preset.output_shape[0]
+    scale_filter = ScaleFilter(steps)
     made = {
+        "scale_filter": lambda frames, about: scale_filter.predict(frames, verbose=0)["mean"],
         "persistence": lambda frames, about: np.repeat(frames[:, -1:], steps, axis=1),
         "advection": lambda frames, about: keras.ops.convert_to_numpy(advect(frames, steps)),
     }

@@ -13,7 +13,7 @@ from scs_keras.training.scores import table_rows
 if TYPE_CHECKING:
     from scs_keras.training.precipitation.scores import RainScores
 
-BASELINES = ("advection", "sprog", "steps")
+BASELINES = ("advection", "scale_filter", "sprog", "steps")
 """From which differences are told."""
 
 _SHOWN = ("mse", "csi_0.5", "csi_2", "csi_5", "csi_10")
