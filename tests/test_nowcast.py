@@ -43,7 +43,9 @@ def blurred(image, deviation):
 
 def small(name, **arguments):
     preset = zoo.get_preset(name)
-    return zoo.load(name, weights=None, **{**preset.reduced, "input_shape": (5, SIDE, SIDE, 1), **arguments})
+    model = zoo.load(name, weights=None, **{**preset.reduced, "input_shape": (5, SIDE, SIDE, 1), **arguments})
+    model.run_eagerly = True  # a graph takes longer to trace than these tests to run
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +154,36 @@ def test_a_bad_image_does_no_harm(nowcast, index, kind):
         frames = spoilt(clean, index, kind)
     good, bad = nowcast(clean), nowcast(frames)
     for name in ("mean", "matched"):
-        change = scaled_to_rain(to_numpy(bad[name])).mean() / scaled_to_rain(to_numpy(good[name])).mean() - 1
-        assert abs(change) < (0.28 if index == 4 else 0.2), name
+        assert abs(amount(bad[name]) / amount(good[name]) - 1) < (0.28 if index == 4 else 0.2), name
+
+
+def amount(images):
+    """Mean rain in mm/h."""
+    return scaled_to_rain(to_numpy(images)).mean()
+
+
+def clipped(image):
+    return np.minimum(image, 0.35)
+
+
+def shifted(image):
+    return np.roll(image, 20, axis=1)
+
+
+def speckled(image):
+    return np.where(np.random.default_rng(0).random(image.shape) < 0.03, np.float32(0.75), image)
+
+
+@pytest.mark.parametrize("spoil", [clipped, shifted, speckled])
+@pytest.mark.parametrize("index", range(5))
+def test_an_image_whose_fault_cannot_be_seen_does_little_harm(nowcast, index, spoil):
+    """At most 2.5 times the rain of the clean images that were observed."""
+    clean = rain()
+    frames = clean.copy()
+    frames[0, index] = spoil(clean[0, index])
+    for name, images in nowcast(frames).items():
+        if name in ("mean", "matched"):
+            assert amount(images) < 2.5 * amount(clean), name
 
 
 # Products -----------------------------------------------------------------------------------------
@@ -224,9 +254,11 @@ def test_what_evaluate_computes_is_the_loss_of_training(nowcast):
     assert_close(nowcast.evaluate(frames, target, verbose=0), to_numpy(expected), 1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_growth():
     """Rain that doubles from image to image, which the filter does not know."""
-    model = small(NOWCAST, learning_rate=0.01)
+    model = small(NOWCAST, learning_rate=0.02)
+    model.run_eagerly = False
     frames = np.concatenate([rain(7, seed=seed) for seed in range(4)]) * np.linspace(0.4, 1, 7)[:, None, None, None]
     x, y = frames[:, :5].astype("float32"), frames[:, 5:].astype("float32")
 
@@ -234,7 +266,7 @@ def test_it_learns_growth():
         return float(np.square(to_numpy(model(x, training=True))[..., :1] - y).mean())
 
     before = error()
-    model.fit(x, y, epochs=30, batch_size=4, verbose=0)
+    model.fit(x, y, epochs=60, batch_size=4, verbose=0)
     assert error() < 0.7 * before
 
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from scs_keras.core.arguments import Tensor
+from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.flow import blur
 from scs_keras.core.goals import displacements, mean_flow
 from scs_keras.core.signatures import Signature, streaming, whole
@@ -148,7 +149,7 @@ def as_products(forecast: Tensor, observed: Observed) -> dict[str, Tensor]:
 
 
 @keras.saving.register_keras_serializable("scs_keras.precipitation")
-class ScaleFilter(FlowForecaster, KnowsPreset, keras.Model):
+class ScaleFilter(FlowForecaster, KnowsPreset, RefusesEmpty, keras.Model):
     """The scale-wise filter alone, see `FlowForecaster`: nothing of the forecasts is learnt but how sure they are.
 
     Args:
