@@ -15,7 +15,9 @@ def model_card(preset: Preset) -> str:
     columns = [column for column in scores.columns if column.main and column.name in known]
     notes = " ".join([scores.notes, *dict.fromkeys(column.note for column in columns if column.note)])
     tables = [
-        line for data, results in record["metrics"].items() for line in ("", *markdown_table(columns, results, data))
+        line
+        for data, results in record["metrics"].items()
+        for line in ("", *markdown_table(columns, _scored(columns, results), data))
     ]
     lines = [
         f"# {preset.name}",
@@ -30,7 +32,7 @@ def model_card(preset: Preset) -> str:
         *_files(record),
         f"- Data: {preset.data_licence}. Weights: {preset.weights_licence}.",
         "",
-        f"Scores on data kept out of training and of every choice (`{record['evaluated']}`), the best in bold:",
+        f"Scores on {_kept_out(preset)} (`{record['evaluated']}`), the best in bold:",
         *tables,
         "",
         f"{notes} A dash is a score that is not defined.",
@@ -38,6 +40,18 @@ def model_card(preset: Preset) -> str:
         "Made for study and as a start for your own training, not for decisions that people depend on.",
     ]
     return "\n".join([*lines, ""])
+
+
+def _kept_out(preset):
+    """What the scored part of the data set may have been used for."""
+    if task(preset.task).dataset(preset.dataset).scored == "val":
+        return "validation data: kept out of training, looked at when choices were made"
+    return "data kept out of training and of every choice"
+
+
+def _scored(columns, results):
+    """Those of {forecast: scores} that have one of the columns."""
+    return {name: each for name, each in results.items() if any(each.get(c.name) is not None for c in columns)}
 
 
 def _files(record):

@@ -2,8 +2,10 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,6 +20,13 @@ from scs_keras.training.scores import by_part
 from scs_keras.training.source import source
 from scs_keras.zoo.files import check_output_file, check_output_folder, without_optimizer, written_beside
 from scs_keras.zoo.preset import file_sha256
+
+
+def outputs(model: "keras.Model", example: Any) -> dict[str, np.ndarray]:
+    """{"output": array} of a model's output, or an array for each of its products."""
+    made = model.predict(example, verbose=0)
+    named = made if isinstance(made, Mapping) else {"output": made}
+    return {name: np.asarray(each) for name, each in named.items()}
 
 
 def publish(training: str | Path, data: str | Path, golden: str | Path | None = None) -> None:
@@ -59,7 +68,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
     if golden is not None:
         example = preset.make_example()
         with written_beside(Path(golden) / f"{preset.name}.golden.npz") as beside:
-            np.savez_compressed(beside, input=example, output=np.asarray(model.predict(example, verbose=0)))
+            np.savez_compressed(beside, input=example, **outputs(model, example))
     recipe = output.recipe()
     files = {"trained": output.files(), "scored": files_of(samples)}
     record = dict(

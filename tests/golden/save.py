@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras import zoo
+from scs_keras.training.publish import outputs
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         model = zoo.load(name)
         frames = model.preset.make_example()
-        output = np.asarray(model.predict(frames, verbose=0))
-        np.savez_compressed(Path(__file__).parent / f"{name}.golden.npz", input=frames, output=output)
+        path = Path(__file__).parent / f"{name}.golden.npz"
+        np.savez_compressed(path, input=frames, **outputs(model, frames))

@@ -22,12 +22,21 @@ _REDUCED = {
     "scs": dict(structure=[dict(filters=4, layers=2)]),
     "convlstm": dict(filters=[4]),
 }
+_LICENCE = (
+    "Radar composites of {} (research and test use; not part of this package) and Meteo-France's MeteoNet "
+    "(Open Licence 2.0)"
+)
 _FORECASTER = dict(
+    data_licence=_LICENCE.format("MeteoSwiss, FMI, KNMI and BoM"),
     builder="scs_keras.zoo.precipitation.builder:build",
     postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
     recipe="precipitation_radar",
 )
 _NOWCAST = dict(
+    data_licence=_LICENCE.format(
+        "MeteoSwiss, FMI, KNMI, BoM, EUMETNET OPERA, Dipartimento della Protezione Civile and Environment and Climate "
+        "Change Canada"
+    ),
     builder="scs_keras.zoo.precipitation.builder:build_nowcast",
     postprocess="scs_keras.zoo.precipitation.products:to_rain",
     recipe="precipitation_nowcast",
@@ -53,10 +62,6 @@ def _preset(size, network, arguments, **others):
         folder=Path(__file__).parent / "weights",
         reduced=dict(**small, input_shape=(3, 16, 16, 1), output_length=2),
         example="scs_keras.zoo.precipitation.sample:observed",
-        data_licence=(
-            "Radar composites of MeteoSwiss, FMI, KNMI and BoM (research and test use; not part of this package) "
-            "and Meteo-France's MeteoNet (Open Licence 2.0)"
-        ),
     )
 
 
