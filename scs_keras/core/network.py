@@ -152,10 +152,11 @@ class SCSNetwork(KeepsFrozen):
         if layer_arguments.get("padding") == "valid":
             check_valid_padding(self.stages)
         self.layer_arguments = layer_arguments
-        self.scs_layers, self.blocks = [], []
+        self.scs_layers, self.blocks, self.stage_of = [], [], []  # the stage of each block
         self.supports_masking = True
-        for stage in self.stages:
+        for place, stage in enumerate(self.stages):
             self._add_stage(stage)
+            self.stage_of += [place] * (len(self.blocks) - len(self.stage_of))
 
     def _add_stage(self, stage):
         size = stage.shortcut_every or stage.layers
@@ -225,7 +226,8 @@ class SCSNetwork(KeepsFrozen):
         training: bool = False,
         states_at: int = -1,
         mask: Tensor | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+        taps: tuple[int, ...] = (),
+    ) -> tuple:
         """The network on a time-major sequence (time, batch, height, width, channels).
 
         Args:
@@ -233,11 +235,15 @@ class SCSNetwork(KeepsFrozen):
             states: list with a gate for each layer, or None.
             states_at: index of the step after which the gates are returned; -1 is the end.
             mask: boolean (time, batch); masked steps leave the gates as they were.
+            taps: stages, by their place in the structure from 0 on.
 
         Returns:
-            (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`.
+            (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`. With
+            `taps` (outputs, states, features): the list of the features after each of these stages, pooled where it
+            pools.
         """
         check_stream(stream)
+        self.check_taps(taps)
         time, batch, *frame = sequence.shape
         check_sequence((batch, time, *frame), "SCSNetwork", self.channels)
         states = [None] * len(self.scs_layers) if states is None else list(states)
@@ -247,8 +253,8 @@ class SCSNetwork(KeepsFrozen):
                 f"Received: {len(states)}. Take them from `initial_states(batch_size, height, width)`, or from "
                 "a call with return_states=True."
             )
-        u, gates = ops.cast(sequence, self.compute_dtype), []
-        for block, shortcut, pool in self.blocks:
+        u, gates, after = ops.cast(sequence, self.compute_dtype), [], {}
+        for (block, shortcut, pool), stage in zip(self.blocks, self.stage_of):
             line = u
             for layer in block:
                 u, gate = layer.run(u, stream, states[len(gates)], mask, training, states_at)
@@ -257,7 +263,27 @@ class SCSNetwork(KeepsFrozen):
                 u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
             if pool:
                 u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same", data_format="channels_last"), u)
-        return u, gates
+            after[stage] = u  # that of the stage's last block stays
+        return (u, gates, [after[tap] for tap in taps]) if taps else (u, gates)
+
+    def check_taps(self, taps: tuple[int, ...]) -> None:
+        """Raises ValueError if one of `taps` is no stage."""
+        wrong = [tap for tap in taps if not is_integer(tap) or not 0 <= tap < len(self.stages)]
+        if wrong:
+            raise ValueError(
+                f"`taps` names stages of the network, 0 to {len(self.stages) - 1}. Received: {wrong[0]!r} in "
+                f"taps={tuple(taps)}. For example: taps=({len(self.stages) - 1},)."
+            )
+
+    def tap_shapes(self, frames_shape: tuple, taps: tuple[int, ...]) -> list[tuple]:
+        """Shapes (batch, time, height, width, channels) of what `run` gives for `taps` and frames of that shape."""
+        self.check_taps(taps)
+        states = iter(self._state_shapes(frames_shape[0], *frames_shape[2:4]))
+        after = {}
+        for (block, _, pool), stage in zip(self.blocks, self.stage_of):
+            batch, *frame, channels = [next(states) for _ in block][-1]
+            after[stage] = (batch, frames_shape[1], *self._pooled(frame, pool), channels)
+        return [after[tap] for tap in taps]
 
     def step(self, frame: Tensor, states: list[Tensor], stream: str = "main") -> tuple[Tensor, list[Tensor]]:
         """One time step at inference, for streaming.
