@@ -14,8 +14,8 @@ def check_context(context: str | tuple[str, ...], encoder: Any) -> tuple[str, ..
     Raises:
         ValueError: if there is an encoder for none of them, or a name is no string.
     """
-    names = (context,) if isinstance(context, str) else tuple(context)
-    if not all(isinstance(name, str) for name in names):
+    names = (context,) if isinstance(context, str) else context
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise ValueError(
             "`context` names the inputs that hold for a whole sequence: a string or several. "
             f"Received: context={context!r}. For example: context='image'."
@@ -25,7 +25,7 @@ def check_context(context: str | tuple[str, ...], encoder: Any) -> tuple[str, ..
             "`context_encoder` encodes the inputs that `context` names, but there are none. Received: context=(). "
             "For example: context='image'."
         )
-    return names
+    return tuple(names)
 
 
 def split(inputs: Any, context: tuple[str, ...]) -> tuple[Any, dict]:

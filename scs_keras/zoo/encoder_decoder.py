@@ -53,7 +53,8 @@ def feed_back(image, prediction):
     return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
 
 
-REFUSED = ("average", "reduce", "backbone", "spatial_head", "spatial_goal", "context", "context_encoder")  # of an SCSModel
+# Arguments of an SCSModel that a forecaster does not use.
+REFUSED = ("average", "reduce", "backbone", "spatial_head", "spatial_goal", "context", "context_encoder")
 
 
 class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
