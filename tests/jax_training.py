@@ -11,8 +11,18 @@ import numpy as np
 from keras.layers import RNN, Dense
 
 from scs_keras import (
-    ASTSGD, LTSC, SCS2D, STSGD, JoinInputs, RecurrentHead, SCSCell, SCSModel, SCSNetwork, SwitchCallback, zoo,
-)  # fmt: skip
+    ASTSGD,
+    LTSC,
+    SCS2D,
+    STSGD,
+    JoinInputs,
+    RecurrentHead,
+    SCSCell,
+    SCSModel,
+    SCSNetwork,
+    SwitchCallback,
+    zoo,
+)
 
 X, Y = (np.random.default_rng(seed).normal(size=(8, 4, 6, 5, 1)).astype("float32") for seed in (0, 1))
 RECURRENT = {

@@ -12,7 +12,16 @@ import pytest
 
 from tests.checks import assert_close, randomize, to_numpy
 from tests.jax_training import (
-    COMPILE, RADAR, RECURRENT, build_layer, build_model, build_several, call, load_preset, train, train_several,
+    COMPILE,
+    RADAR,
+    RECURRENT,
+    build_layer,
+    build_model,
+    build_several,
+    call,
+    load_preset,
+    train,
+    train_several,
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"')
