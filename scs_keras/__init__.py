@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from scs_keras.core.layer import SCS2D
     from scs_keras.core.long_sequence import LTSC
     from scs_keras.core.model import SCSModel
-    from scs_keras.core.network import SCSNetwork, Stage
+    from scs_keras.core.network import SCSNetwork
+    from scs_keras.core.stages import Stage
     from scs_keras.core.switch import ASTSGD, STSGD
     from scs_keras.core.switch_callbacks import SwitchCallback
 
@@ -44,7 +45,7 @@ _HOME = {  # module of each name that is not a module itself
     "SCSNetwork": "core.network",
     "STSGD": "core.switch",
     "ScaleHeads": "core.heads",
-    "Stage": "core.network",
+    "Stage": "core.stages",
     "SwitchCallback": "core.switch_callbacks",
     "expected_chains": "core.analysis",
     "temporal_importance": "core.analysis",

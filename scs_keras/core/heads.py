@@ -140,7 +140,8 @@ class RecurrentHead(keras.Layer):
         u = self.vectors(features, inputs, training)
         stop = states_at + 1 or None
         parts = [slice(None, stop)] if stop in (None, u.shape[1]) else [slice(None, stop), slice(stop, None)]
-        outputs, kept = [], None
+        outputs: list = []
+        kept: Any = None
         for part in parts:
             shown = None if mask is None else mask[:, part]
             options = {} if shown is None else {"mask": shown}

@@ -1,6 +1,5 @@
 """What an SCSModel minimises: the losses of T, T1 and T2, the overlap of clips and the regularisation."""
 
-import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -11,15 +10,9 @@ from scs_keras.core.inputs import cut, encode, named, split, steps_of
 from scs_keras.core.long_sequence import Clip, over_clips
 from scs_keras.core.reduction import frame_weights, or_one, weighted_mean
 from scs_keras.core.switch import switch_scope
+from scs_keras.core.targets import Target, check_scales, product, target_of
 
 SUB_GOALS = ("spatial", "temporal")
-
-
-class Target(NamedTuple):
-    """What a goal asks for: a tensor or one for each scale, and weights of its elements or None."""
-
-    values: Any
-    weights: Any = None
 
 
 class Sequence(NamedTuple):
@@ -96,8 +89,7 @@ class Objective:
         targets = {"main": Target(y)}
         for name in self.sub_losses:
             goal = self.model.goals[name]
-            target = y if goal is None else tree.map_structure(_stopped, goal(x, y))
-            targets[name] = Target(*target) if isinstance(target, tuple) else Target(target)
+            targets[name] = Target(y) if goal is None else target_of(goal, x, y)
         return targets
 
     def loss(self, name: str, target: Target, outputs: Any, sample_weight: Tensor | None) -> Tensor:
@@ -148,8 +140,8 @@ class Objective:
         """What the clips of `LTSC` are cut from."""
         model, given = self.model, self.frame_weights(sample_weight)
         sequences, context = split(x, model.context)
-        steps, in_mean = steps_of(sequences), {}
-        clips = model.long_sequence.clips(steps)
+        steps: Any = steps_of(sequences)
+        clips, in_mean = model.long_sequence.clips(steps), {}
         for name in self.streams:
             if model.reduction(name) != "none":
                 in_mean[name] = frame_weights(model.reduce, steps, given, clips)
@@ -274,31 +266,3 @@ class Objective:
         if self.model.long_sequence is None:
             silent += ["overlap"] if self.sub_losses else ["overlap", "main"]
         return [self.model.trackers[name] for name in silent]
-
-
-def _stopped(value):
-    return value if value is None else ops.stop_gradient(value)
-
-
-def product(axes: int, *weights: Tensor | None) -> Tensor | None:
-    """The product of weights (batch, ...), each with axes of size 1 added up to `axes`; None for none."""
-    weights = tuple(
-        ops.reshape(each, (*ops.shape(each), *(1,) * (axes - len(each.shape)))) for each in weights if each is not None
-    )
-    return functools.reduce(lambda a, b: ops.cast(a, "float32") * ops.cast(b, "float32"), weights) if weights else None
-
-
-def check_scales(name: str, targets: list, outputs: list, weights: list) -> None:
-    """Raises ValueError unless there is a target for each output of a goal, of the same size where both are images."""
-    if not len(targets) == len(outputs) == len(weights):
-        raise ValueError(
-            f"The {name} goal gives a target, and a weight if any, for each output of its head. Received: "
-            f"{len(targets)} targets and {len(weights)} weights for {len(outputs)} outputs."
-        )
-    for target, output in zip(targets, outputs):
-        found, wanted = tuple(target.shape), tuple(output.shape)
-        if len(found) == len(wanted) > 3 and any(None not in (a, b) and a != b for a, b in zip(found[1:], wanted[1:])):
-            raise ValueError(
-                f"The target of the {name} goal has another size than the head's output. Allowed: {wanted}. "
-                f"Received: {found}. Give the goal the head's scale, or the head as many channels."
-            )

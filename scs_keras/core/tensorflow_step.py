@@ -128,13 +128,15 @@ class TensorFlowStep(keras.Model):
         def flat(values):
             return [each for each in tf.nest.flatten(values) if each is not None]
 
+        def whole(values):
+            rest = iter(values)
+            return tf.nest.map_structure(lambda each: None if each is None else next(rest), carried)
+
         start = flat(carried)
         shapes = [each.shape for each in start]
 
         def step(index, values, parts):
-            values = iter(values)
-            handed = tf.nest.map_structure(lambda each: None if each is None else next(values), carried)
-            handed, part = body(index, handed)
+            handed, part = body(index, whole(values))
             values = [tf.ensure_shape(each, shape) for each, shape in zip(flat(handed), shapes)]
             return index + 1, values, parts.write(index, part)
 
@@ -142,8 +144,7 @@ class TensorFlowStep(keras.Model):
         _, values, parts = tf.while_loop(
             lambda index, *_: index < count, step, (tf.constant(0), start, parts), parallel_iterations=1
         )
-        values = iter(values)
-        return tf.nest.map_structure(lambda each: None if each is None else next(values), carried), parts.stack()
+        return whole(values), parts.stack()
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()
