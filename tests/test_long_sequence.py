@@ -193,7 +193,7 @@ def test_one_clip_is_the_whole_sequence():
 
 
 def test_sample_weights_of_frames_and_sequences():
-    for weights in (np.array([0.0, 2.0], "float32"), np.abs(random(2, 7))):
+    for weights in (np.array([0.0, 2.0], "float32"), np.array([[0.0], [2.0]], "float32"), np.abs(random(2, 7))):
         model = make_model("aligned")
         errors = to_numpy(tf.reduce_mean((model(X) - Y) ** 2, axis=(2, 3, 4)))  # (batch, time)
         logs = model.train_on_batch(X, Y, sample_weight=weights, return_dict=True)
@@ -351,6 +351,7 @@ def operations(frames):
     return len(definition.node) + sum(len(function.node_def) for function in definition.library.function)
 
 
+@pytest.mark.slow
 def test_the_graph_does_not_grow_with_the_sequence():
     assert operations(17) == operations(9)
 

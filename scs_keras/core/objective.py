@@ -180,7 +180,8 @@ class Objective:
                 weight = of_frames if sequence.weighted else weight
                 losses[name] = self.loss(name, target, predicted, weight) * (1.0 if sequence.weighted else share)
             else:
-                weight = new(weight) if weight is not None and len(weight.shape) > 1 else weight
+                of_frames = weight is not None and len(weight.shape) > 1 and weight.shape[1] != 1
+                weight = new(weight) if of_frames else weight
                 losses[name] = self.loss(name, new(target), predicted, weight) * share
             measured[name] = losses[name] / share  # not finite, and so passed over, where the clip does not count
             if clip.carry is not None:

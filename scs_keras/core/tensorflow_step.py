@@ -70,6 +70,15 @@ class TensorFlowStep(keras.Model):
             self._apply(gradients)
         return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.reducing(sample_weight)[1])
 
+    def test_step(self, data):
+        """As Keras's, with one pass of what the streams share."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        losses, y_pred = self.objective.whole(x, y, sample_weight, training=False)
+        batch = tf.shape(tf.nest.flatten(x)[0])[0]
+        loss_tracker(self).update_state(self.objective.total(losses) * self.replicas, sample_weight=batch)
+        self.objective.track(losses, batch)
+        return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.reducing(sample_weight)[1])
+
     def _whole_gradients(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
             losses, y_pred = self.objective.whole(x, y, sample_weight, training=True)
