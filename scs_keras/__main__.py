@@ -186,7 +186,7 @@ def add_train(parser, subject):
     parser.add_argument(
         "--weights", metavar="preset|FILE", help="start from the preset's trained weights, or from a .weights.h5 file"
     )
-    parser.add_argument("--freeze", metavar="NAME,NAME", help="layers of the model that do not train")
+    parser.add_argument("--freeze", metavar="NAME,NAME", help="parts that do not train, such as decoder or cells.0")
     parser.add_argument("--strategy", default="one", choices=STRATEGIES, help="devices of this machine")
     parser.add_argument("--quiet", action="store_true", help="print nothing")
     parser.set_defaults(run=train)

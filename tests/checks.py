@@ -140,4 +140,5 @@ def check_step(model, frames):
     for index in range(frames.shape[1]):
         output, states = model.step(frames[:, index], states)
         outputs.append(output)
-    assert_close(model.reduce_outputs(ops.stack(outputs, axis=1)), model(frames))
+    outputs = keras.tree.map_structure(lambda *each: ops.stack(each, axis=1), *outputs)
+    assert_close(model.reduce_outputs(outputs), model(frames))

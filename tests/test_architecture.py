@@ -1,6 +1,7 @@
 """The arrows between the rooms, and what the wheel and the source distribution hold."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,34 @@ def test_nothing_shared_names_a_task():
         ]
         wrong += [f"{path}: {text!r}" for text in texts if any(name in text for name in tasks())]
     assert seen > 30 and not wrong, wrong
+
+
+def messages(tree):
+    """Texts outside of docstrings, options of the command line and `words`, an f-string as one."""
+    left_out = set(map(id, docstrings(tree)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("words", "Option", "Command"):
+            left_out |= set(map(id, ast.walk(node)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and id(node) not in left_out:
+            left_out |= set(map(id, node.values))
+            yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
+            yield node.value
+
+
+def test_python_is_not_told_of_options():
+    """What a function says in Python names no option but in a whole command, `scs-keras train ...`."""
+    shown = {"__main__.py", "training/card.py", "training/publish.py", "zoo/words.py"}  # commands, and `words` itself
+    wrong, seen = [], 0
+    for _, path in sources():
+        if path.as_posix() in shown:
+            continue
+        for text in messages(tree(path)):
+            seen += 1
+            if re.search(r"(?<![\w-])--[a-z]", re.sub(r"(scs-keras|pip) .*", "", text)):
+                wrong.append(f"{path}: {text}")
+    assert seen > 500 and not wrong, wrong
 
 
 def test_nothing_is_imported_through_the_links():
@@ -214,6 +243,8 @@ FILES = (
     "scs_keras/py.typed",
     "scs_keras/zoo/precipitation/weights/scs_precipitation_small_radar.weights.h5",
     "scs_keras/zoo/precipitation/sample/meteonet_SE_20160828a.npz",
+    "scs_keras/zoo/precipitation/sample/mrms_florida_20190610.npz",
+    "scs_keras/zoo/precipitation/sample/README.md",
 )
 
 

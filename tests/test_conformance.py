@@ -49,6 +49,12 @@ def inputs(preset, batch=2, extra=0):
     return np.random.default_rng(0).random((batch, time + extra, *frame), "float32")
 
 
+def predicted(model, frames):
+    """What the model predicts, the first of its products if there are several."""
+    output = model(frames)
+    return output[model.products[0]] if isinstance(output, dict) else output
+
+
 def training_pair(model):
     """Random (x, y) as the model is trained on them."""
     length, channels = model.preset.output_shape[0], model.preset.output_shape[-1]
@@ -82,7 +88,7 @@ def copy(model):
 def test_built_and_small(model):
     preset = model.preset
     assert model.built and model.compiled and preset.changed == preset.with_arguments(**preset.reduced).changed
-    assert model(inputs(preset)).shape == (2, *preset.output_shape)
+    assert predicted(model, inputs(preset)).shape == (2, *preset.output_shape)
     assert model.count_params() < LARGEST or preset.arguments.get("name") in FIXED_WIDTHS
 
 
@@ -92,6 +98,13 @@ def test_config_round_trip(model):
     assert again.built and again.compiled
     again.set_weights(model.get_weights())
     assert_close(again(inputs(model.preset)), model(inputs(model.preset)))
+
+
+@pytest.mark.parametrize("use", ["predict", "fit", "evaluate"])
+def test_arrays_without_a_sample_are_refused(model, use):
+    message = f"{type(model).__name__} takes at least one sequence. Received: an empty batch, shape=.0, "
+    with pytest.raises(ValueError, match=message):
+        getattr(model, use)(np.zeros((0, *model.preset.input_shape), "float32"), verbose=0)
 
 
 def test_a_frozen_part_stays_frozen(model):
@@ -124,13 +137,13 @@ def test_other_lengths_begin_alike(model):
     if not hasattr(model, "output_length"):
         pytest.skip("predicts no sequence")
     frames, length = inputs(model.preset), model.output_length
-    outputs = to_numpy(model(frames))
+    outputs = to_numpy(predicted(model, frames))
     try:
         for other in (1, length + 3):
             model.output_length = other
-            predicted = to_numpy(model(frames))
-            assert predicted.shape == (2, other, *outputs.shape[2:])
-            assert_close(predicted[:, :length], outputs[:, :other])
+            others = to_numpy(predicted(model, frames))
+            assert others.shape == (2, other, *outputs.shape[2:])
+            assert_close(others[:, :length], outputs[:, :other])
     finally:
         model.output_length = length
 

@@ -10,15 +10,18 @@ import pytest
 from scs_keras import zoo
 from scs_keras.core import goals
 from scs_keras.training import evaluate
+from scs_keras.training.data import radar_event
 from scs_keras.training.data.radar import RadarEvent, RadarSequences
 from scs_keras.training.evaluate import document, score, score_model, write_json
+from scs_keras.training.precipitation import pysteps_baselines
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores, baselines
 from scs_keras.training.scores import Column, by_part, markdown_table, text_tables
 from scs_keras.training.source import Source
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 
-METRICS = [column.name for column in RainScores.columns]
+METRICS = {column.name for column in RainScores.columns}
+SPATIAL = {name for name in METRICS if name.startswith("fss")} | {"spectrum"}  # tested in test_precipitation_scores.py
 
 
 def samples_of(events, input_length=3, output_length=3, stride=1):
@@ -84,8 +87,14 @@ def loop_scores(forecast, event, input_length, output_length, stride, leads):
         scores[f"csi_{suffix}"] = hits / (hits + misses + false_alarms)
         scores[f"far_{suffix}"] = false_alarms / (hits + false_alarms)
         scores[f"pod_{suffix}"] = hits / (hits + misses)
+        scores[f"bias_{suffix}"] = (hits + false_alarms) / (hits + misses)
+        if suffix != "paper":
+            scores[f"brier_{suffix}"] = (misses + false_alarms) / len(errors)
     hits, misses, false_alarms = counts["paper"]
     scores["correlation"] = hits / math.sqrt((hits + false_alarms) * (hits + misses))
+    scores["crps"] = sum(
+        width * scores[f"brier_{suffix}"] for suffix, width in {"0.5": 0.5, "2": 1.5, "5": 3, "10": 5}.items()
+    )
     return scores
 
 
@@ -97,8 +106,8 @@ def test_pooled_scores_equal_a_loop_over_pixels(stride, batch_size):
     assert list(made) == ["a", "b"]
     for each in events:
         expected = loop_scores(noisy, each, 3, 3, stride, leads=range(3))
-        assert set(made[each.name]) == set(METRICS) == set(expected)
-        assert all(type(value) is float for value in made[each.name].values())
+        assert set(made[each.name]) == METRICS == set(expected) | SPATIAL
+        assert all(type(made[each.name][metric]) is float for metric in expected)
         for metric, value in expected.items():
             assert made[each.name][metric] == pytest.approx(value, rel=1e-6), metric
     counts = [len(range(0, len(each.times) - 5, stride)) for each in events]  # windows; all have as many valid pixels
@@ -127,17 +136,21 @@ def test_lead_times_of_radars_with_other_steps_are_not_mixed():
 
 def test_metrics_are_the_documented_ones():
     names = ["0.5", "2", "5", "10", "paper"]
-    assert sorted(METRICS) == sorted(
-        ["mse", "correlation", *(f"{s}_{n}" for s in ("csi", "far", "pod") for n in names)]
-    )
+    assert METRICS == {
+        *("mse", "correlation", "spectrum", "crps"),
+        *(f"{score}_{name}" for score in ("csi", "bias", "far", "pod") for name in names),
+        *(f"brier_{name}" for name in names[:4]),
+        *(f"fss_{name}_{km}km" for name in names[:4] for km in (1, 5, 10, 20, 40)),
+    }
 
 
 def test_a_perfect_forecast():
     one = event(scale=12)
     scores = scored({"perfect": truth_teller(one, 3, 3)}, [one])["perfect"].result()
-    assert scores.pop("mse") == 0
+    assert scores.pop("spectrum") == 0
     for metric, value in scores.items():
-        assert value == (0 if metric.startswith("far") else pytest.approx(1)), metric
+        none = metric.startswith(("mse", "far", "brier", "crps"))
+        assert value == (0 if none else pytest.approx(1)), metric
 
 
 def test_rain_of_exactly_the_threshold_is_an_event():
@@ -156,7 +169,8 @@ def test_undefined_scores_are_null(tmp_path):
     write_json(tmp_path / "made" / "scores.json", {name: each.result() for name, each in scores.items()})
     by_lead = scores["dry"].parts()["lead time"]
     scores = json.loads((tmp_path / "made" / "scores.json").read_text())
-    assert scores["dry"]["mse"] == 0 and all(v is None for k, v in scores["dry"].items() if k != "mse")
+    errors = {"mse", "crps", "brier_0.5", "brier_2", "brier_5", "brier_10"}
+    assert all(value == 0 if name in errors else value is None for name, value in scores["dry"].items())
     assert scores["wet"]["mse"] == pytest.approx(0.16, rel=1e-6)
     assert scores["wet"]["csi_2"] == 0 and scores["wet"]["far_2"] == 1  # false alarms alone
     assert scores["wet"]["pod_2"] is None and scores["wet"]["correlation"] is None
@@ -193,7 +207,7 @@ def forecaster(monkeypatch):
     preset = dataclasses.replace(zoo.list_presets("precipitation")[0], **shapes)
     monkeypatch.setattr(Source, "load", lambda self: Model())
     monkeypatch.setattr(Source, "check_weights", lambda self: None)  # it has none
-    return Source("some", preset, "preset", "radar", {})
+    return Source("some", preset, "preset", {})
 
 
 def test_a_model_is_scored_beside_the_baselines(forecaster):
@@ -204,11 +218,26 @@ def test_a_model_is_scored_beside_the_baselines(forecaster):
     assert scores["model"].result() == scored({"x": noisy}, [one], 4, 3, 2)["x"].result()
 
 
+def test_the_nowcasts_of_pysteps_are_scored_on_demand(forecaster, monkeypatch):
+    asked = []
+
+    def nowcasts(observed, steps):
+        asked.append((observed, steps))
+        return {"sprog": lambda frames, about: noisy(frames)}
+
+    monkeypatch.setattr(pysteps_baselines, "nowcasts", nowcasts)
+    samples = samples_of([event()], 4, 3, stride=2)
+    scores = score_model(Model(), forecaster, samples, lambda: samples, baselines="pysteps")
+    assert list(scores) == ["model", "persistence", "advection", "sprog"] and asked == [(4, 3)]
+    assert scores["sprog"].result() == scores["model"].result()
+
+
 def save(folder, one):
     np.savez(folder / f"{one.name}.npz", rain=one.rain_mm_h, valid=one.valid, times=one.times, step_minutes=5)
 
 
-def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys):
+def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(radar_event, "SMALLEST", 8)
     for one in (event("a"), event("b", seed=2)):
         save(tmp_path, one)
     results = evaluate.evaluate(forecaster, tmp_path, json_file=tmp_path / "s.json")
@@ -225,9 +254,9 @@ def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys):
     assert "CSI 0.5" in printed and "+15 min" in printed and "advection" in printed
     assert "all events (there is no split.json)" in printed
     (tmp_path / "split.json").write_text('{"train": ["a.npz", "b.npz"], "val": []}')
-    with pytest.raises(ValueError, match="no event belongs to --split val"):
+    with pytest.raises(ValueError, match="no event belongs to split='val'"):
         evaluate.evaluate(forecaster, tmp_path, split="val")
-    with pytest.raises(ValueError, match="Radar events have the parts train, val and all. Received: --split test"):
+    with pytest.raises(ValueError, match="Radar events have the parts train, val and all. Received: split='test'"):
         evaluate.evaluate(forecaster, tmp_path, split="test")
 
 
@@ -237,7 +266,7 @@ def test_tables_show_every_forecast_and_undefined_scores():
     assert f"{result['mse']:.5f}" in table and f"{result['pod_0.5']:.4f}" in table
     pooled = table.split("By ")[0]
     assert result["pod_10"] is None and " - \n" in pooled + "\n"
-    assert pooled.count("noisy") == pooled.count("other") == 3
+    assert pooled.count("noisy") == pooled.count("other") == 10  # a table for each block of columns
     assert len({len(line) for line in pooled.split("\n\n")[1].splitlines()}) == 1  # columns are aligned
     lead = table.split("By lead time:")[1]
     by_lead = scores["noisy"].parts()["lead time"]
@@ -255,7 +284,7 @@ def test_the_best_of_a_column_is_marked():
     ]
     two = scored({"good": truth_teller(event(scale=12), 3, 3), "bad": noisy}, [event(scale=12)])
     good, bad = text_tables("radar", two).splitlines()[3:5]
-    assert good.count("*") == 7 and "*" not in bad
+    assert good.count("*") == 5 and "*" not in bad
 
 
 def test_many_parts_are_rows():
@@ -264,9 +293,10 @@ def test_many_parts_are_rows():
             return {"class": {f"number {i}": self.result() for i in range(30)}}
 
     scores = {"noisy": Many(None)}
-    scores["noisy"].tallies = scored({"noisy": noisy}, [event(scale=12)])["noisy"].tallies
+    vars(scores["noisy"]).update(vars(scored({"noisy": noisy}, [event(scale=12)])["noisy"]))
     lines = text_tables("radar", scores).split("By class:")[1].splitlines()
-    assert len([line for line in lines if line.startswith("number 7")]) == 7  # main columns
+    main = [column for column in RainScores.columns if column.main]
+    assert len([line for line in lines if line.startswith("number 7")]) == len(main) == 12
     assert max(map(len, lines)) < 40
 
 

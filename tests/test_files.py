@@ -15,8 +15,10 @@ import pytest
 
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
+from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.recipe import with_settings
 from scs_keras.zoo import files
-from scs_keras.zoo.words import typed
+from scs_keras.zoo.words import option, typed
 
 NAME = "scs_precipitation_small_radar"
 
@@ -158,6 +160,13 @@ def test_messages_are_in_the_words_of_who_asked(tmp_path):
         with typed(command), pytest.raises(ValueError) as error:
             zoo.get_preset("nothing_of_the_kind")
         assert ("scs-keras presets" in str(error.value)) == bool(command) != ("list_presets()" in str(error.value))
+        with typed(command), pytest.raises(ValueError) as error:
+            with_settings(PrecipitationRadar(), ["steps"])
+        example = "--set 'steps' must be KEY=VALUE. For example: --set 'steps=1200'."
+        assert str(error.value) == (example if command else example.replace("--set", "the setting"))
+        with typed(command):
+            assert option("split", "val") == ("--split val" if command else "split='val'")
+            assert option("split") == ("--split" if command else "`split`")
     (tmp_path / "model.weights.h5").write_text("")
     with pytest.raises(ValueError, match=f'for example {tmp_path / "model.weights.h5"}, "preset" for the trained'):
         no_weights.weights_file(tmp_path)

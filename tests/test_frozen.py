@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scs_keras import SCS2D, SCSCell, SCSModel, SCSNetwork, Stage
+from scs_keras.core.frozen import freeze
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.precipitation.builder import build
 from tests.checks import assert_close, random
@@ -23,6 +24,38 @@ def whole_model(**kwargs):
 
 def layers_alone():
     return keras.Sequential([SCS2D(2, normalization="group"), ConvLSTMNetwork([2, 2], normalization="group")])
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen"),
+    [
+        ("network", lambda model: model.network),
+        ("network.scs_layers.1", lambda model: model.network.scs_layers[1]),
+        ("sub_heads.spatial", lambda model: model.sub_heads["spatial"]),
+        ("rows", lambda model: model.head),  # the name that it was given
+    ],
+)
+def test_parts_are_frozen_by_attribute_or_name(name, frozen):
+    model = SCSModel(SCSNetwork(STAGES), keras.layers.Dense(1, name="rows"), keras.layers.Dense(1))
+    model(FRAMES)
+    freeze(model, [name])
+    still = {id(variable) for variable in frozen(model).variables}
+    assert flags(model) == [id(variable) not in still for variable in model.variables] and still
+
+
+def test_all_of_a_list_is_frozen():
+    model = SCSModel(SCSNetwork(STAGES), keras.layers.Dense(1))
+    model(FRAMES)
+    freeze(model, ["network.scs_layers"])
+    assert not any(layer.trainable_variables for layer in model.network.scs_layers) and model.trainable_variables
+
+
+def test_what_can_be_frozen_is_listed():
+    model = SCSModel(SCSNetwork(STAGES), keras.layers.Dense(1))
+    model(FRAMES)
+    with pytest.raises(ValueError, match="no layer of this model 'hed'. Did you mean 'head'. Allowed: head, network, "):
+        freeze(model, ["network", "hed"])
+    assert all(flags(model))  # none, or all
 
 
 def copy_of(model):

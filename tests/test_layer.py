@@ -217,3 +217,10 @@ def test_errors(make, message):
 def test_an_empty_batch_is_refused(make):
     with pytest.raises(ValueError, match="at least one sequence. Received: an empty batch"):
         make()(np.zeros((0, 3, 4, 4, 1)))
+
+
+@pytest.mark.parametrize("frame", [(3,), (4, 4, 1)])
+def test_a_cell_alone_refuses_an_empty_batch(frame):
+    cell = SCSCell(2, rank=len(frame) - 1)
+    with pytest.raises(ValueError, match="SCSCell takes at least one sequence. Received: an empty batch, shape=.0, "):
+        cell(np.zeros((0, *frame)), np.zeros((0, *frame[:-1], 2)))

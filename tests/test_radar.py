@@ -20,7 +20,7 @@ from scs_keras.training.data.radar import (
 )
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.samples import training_dataset
-from scs_keras.zoo.precipitation.sample import SAMPLE
+from scs_keras.zoo.precipitation.sample import DEMO_EVENT, SAMPLE
 from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="makes a tf.data.Dataset")
@@ -108,6 +108,15 @@ def test_the_shipped_sample_is_read():
     assert "Météo-France" in (SAMPLE.parent / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_demos_event_is_wet_and_free():
+    event = read_event(DEMO_EVENT)
+    assert event.rain_mm_h.shape == (12, 192, 192) and event.valid.all() and event.step_minutes == 6
+    assert (event.rain_mm_h >= 0.5).mean() > 0.25 and (event.rain_mm_h >= 10).mean() > 0.02
+    assert "NOAA/NSSL" in event.source and "public domain" in event.source
+    assert DEMO_EVENT.name in (DEMO_EVENT.parent / "README.md").read_text(encoding="utf-8")
+    assert DEMO_EVENT.stat().st_size < 400_000
+
+
 def test_a_folder_needs_only_npz_files(tmp_path):
     write(tmp_path, "b.npz")
     write(tmp_path, "a.npz")
@@ -158,7 +167,7 @@ BROKEN = {
     "valid must have the frames' size, 24x28": dict(valid=np.ones((24, 27), bool)),
     "valid must be bool": dict(valid=np.full((24, 28), 2)),
     "times must have one entry per frame": dict(times=TIMES[:-1]),
-    "10 min between frame 4 and frame 5": dict(times=TIMES + 300 * (np.arange(12) > 4)),
+    "20 min between frame 4 and frame 5": dict(times=TIMES + 900 * (np.arange(12) > 4)),
     "-5 min between frame 0 and frame 1": dict(times=TIMES[::-1]),
     "every 10 min (step_minutes)": dict(step_minutes=10),
     "step_minutes must be above 0": dict(step_minutes=0),
@@ -211,7 +220,7 @@ def test_a_bare_array_is_not_an_event(tmp_path):
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder. Expected.*rain .*uint16"):
         read_events(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match="no .npz file. Expected"):
+    with pytest.raises(FileNotFoundError, match="no radar events. Expected .npz, ODIM"):
         read_events(tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing.npz: there is no such file"):
         read_event(tmp_path / "nothing.npz")

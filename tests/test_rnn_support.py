@@ -438,6 +438,28 @@ def test_a_cell_around_one_that_says_its_shape_works(cells):
     assert [tuple(each.shape[1:]) for each in model.outputs] == found
 
 
+@pytest.mark.parametrize("steps", [2, 5])
+def test_the_switch_in_a_cell_around_one_is_drawn_once_a_sequence(steps):
+    """The gradient of what lies below is passed on by all time steps or by none."""
+    switch, cell = STSGD(temporal=0.5, spatial=0.5, seed=1), Told(3)
+    cell.inner.switch = switch
+    layer, plain = keras.layers.RNN(cell, return_sequences=True), STSGD(temporal=0.5, spatial=0.5, seed=1)
+    x = tf.constant(random(2, steps, 8, 8, 1))
+    layer(x)
+    open_or_closed = []
+    for _ in range(6):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer(x, training=True))
+        found = tape.gradient(loss, x)
+        draw = plain.draw()
+        passed = tf.reduce_any(found != 0, axis=(0, 2, 3, 4)).numpy().tolist()
+        assert passed == [bool(draw.spatial) or bool(draw.temporal)] * steps
+        open_or_closed += passed[:1]
+    assert len(set(open_or_closed)) == 2 and cell.inner.draw is None
+    np.testing.assert_array_equal(switch.draws.state, plain.draws.state)
+
+
 @pytest.mark.parametrize(
     "cells",
     [

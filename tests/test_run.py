@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from scs_keras import ASTSGD, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, SCSModel, SCSNetwork, zoo
 from scs_keras.training import output, run
 from scs_keras.training.checkpoint import Checkpoint, minutes_of
 from scs_keras.training.distribute import is_chief, strategy_scope
@@ -212,7 +212,7 @@ def test_a_training_goes_on_by_its_folder_alone(tiny, tmp_path, monkeypatch, uni
 
 def test_a_training_of_an_older_version_says_what_to_do(tiny, tmp_path):
     (tmp_path / "recipe.json").write_text('{"recipe": "tiny", "steps": 5}')
-    with pytest.raises(ValueError, match="a training of scs-keras 0.1, .* Start anew in another --output"):
+    with pytest.raises(ValueError, match="a training of scs-keras 0.1, .* Start anew in another `output`"):
         run.train("tiny", tmp_path, tmp_path, verbose=0)
     with pytest.raises(FileNotFoundError, match="holds no training: recipe.json is missing"):
         run.train(tmp_path.parent, tmp_path, verbose=0)
@@ -287,7 +287,7 @@ def test_a_checkpoint_of_another_model_is_named(tiny, tmp_path):
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     other.save_weights(tmp_path / CHECKPOINT)
     before = (tmp_path / CHECKPOINT).read_bytes()
-    with pytest.raises(ValueError, match="does not hold weights of this recipe's model .*another --output"):
+    with pytest.raises(ValueError, match="does not hold weights of this recipe's model .*another `output`"):
         run.train("tiny", tmp_path, tmp_path, verbose=0)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
 
@@ -325,7 +325,7 @@ def test_killed_while_writing_leaves_no_half_a_file(tmp_path, monkeypatch):
 
 def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
     callback = Checkpoint(Output(tmp_path))
-    with pytest.raises(FloatingPointError, match="smaller --set learning_rate"):
+    with pytest.raises(FloatingPointError, match="smaller learning_rate"):
         callback.on_epoch_end(0, {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
 
@@ -333,7 +333,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
 def test_weights_that_became_nan_are_not_kept(tiny, tmp_path, monkeypatch):
     """By the last step of an epoch, whose loss was still a number."""
     monkeypatch.setattr(keras.optimizers.Adam, "learning_rate", float("nan"))
-    with pytest.raises(FloatingPointError, match="weights became infinite or NaN in epoch 1. .*another --output"):
+    with pytest.raises(FloatingPointError, match="weights became infinite or NaN in epoch 1. .*another `output`"):
         run.train("tiny", tmp_path, tmp_path / "out", ["steps=1"], verbose=0)
     assert not (tmp_path / "out" / CHECKPOINT).exists() and not (tmp_path / "out" / WEIGHTS).exists()
 
@@ -427,7 +427,7 @@ def test_settings_are_converted_by_their_annotation():
     assert converted("False", bool) is False and converted("true", bool) is True
     assert converted("none", int | None) is None and converted("3", int | None) == 3
     assert converted("(1, 2)", tuple[int, ...]) == (1, 2) and converted("", tuple[str, ...]) == ()
-    with pytest.raises(ValueError, match="must be KEY=VALUE. For example: --set steps=1200"):
+    with pytest.raises(ValueError, match="must be KEY=VALUE. For example: the setting .steps=1200"):
         with_settings(PrecipitationRadar(), ["steps"])
 
 
@@ -442,11 +442,23 @@ def test_a_preset_is_trained_by_its_recipe():
     assert isinstance(recipe, PrecipitationRadar)
 
 
+def test_weights_and_names_that_do_not_fit_show_before_data_is_read(radar, tmp_path, monkeypatch):
+    zoo.load("convlstm_precipitation_small_radar", weights=None, patch=8).save_weights(tmp_path / "other.weights.h5")
+    monkeypatch.setattr(PrecipitationRadar, "samples", lambda *arguments: pytest.fail("data was read"))
+    for setting, message in (
+        (f"weights={tmp_path / 'other.weights.h5'}", "does not hold weights of convlstm_precipitation_small_radar"),
+        ("freeze=encodr", "no layer of this model 'encodr'. Did you mean 'encoder'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run.train("convlstm_precipitation_small_radar", radar, tmp_path / "out", [setting], verbose=0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_files_are_read_once(radar, tmp_path, monkeypatch):
     from scs_keras.training.data import radar_files
 
     seen, read = [], radar_files.read_event
-    monkeypatch.setattr(radar_files, "read_event", lambda path: seen.append(path.name) or read(path))
+    monkeypatch.setattr(radar_files, "read_event", lambda path, *given: seen.append(path.name) or read(path, *given))
     settings = [*SETTINGS[3:], "preset=convlstm_precipitation_small_radar", "steps=2", "checkpoint_every=1"]
     run.train("precipitation_radar", radar, tmp_path / "once", settings, verbose=0)
     assert sorted(seen) == ["east.npz", "west.npz"]

@@ -84,7 +84,7 @@ def test_training_dataset_errors(folder):
     [
         (dict(dataset="moving_mnst"), "Did you mean 'moving_mnist'"),
         (dict(split="validation"), "must be one of train, val, test. Received: 'validation'"),
-        (dict(stride=0), "--stride must be at least 1. Received: 0"),
+        (dict(stride=0), "`stride` must be at least 1. Received: 0"),
         (dict(shape=(13, 8, 10, 1)), "too few frames. Needed: 13 .* the longest, 1.npy, has 10"),
         (dict(shape=(4, 8, 8, 1)), r"must have the model's size, 8x8 .* 1 channel. Received: 8x10"),
         (dict(shape=(4, 8, 10, 3)), "with 3 channels. Received: 8x10"),
@@ -225,7 +225,7 @@ def test_the_published_test_set_is_used_where_it_lies(mnist):
 def test_moving_mnist_errors(mnist):
     with pytest.raises(ValueError, match="larger than a digit, 8x8. Received: 8x8 with 1"):
         read_videos("moving_mnist", mnist, "train", (6, 8, 8, 1))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("moving_mnist", mnist, "train", (6, 20, 20, 1), stride=2)
     path = mnist / "train-images-idx3-ubyte.gz"
     whole = path.read_bytes()
@@ -294,7 +294,7 @@ def test_taxibj_errors(tmp_path):
         read_videos("taxibj", tmp_path, "test", (8, 4, 5, 2))
     with pytest.raises(ValueError, match="too few frames. Needed: 9"):
         read_videos("taxibj", tmp_path, "train", (9, 4, 5, 2))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("taxibj", tmp_path, "train", (8, 4, 5, 2), stride=1)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match="dataset.npz: cannot be read"):
@@ -518,7 +518,7 @@ def test_kitti_errors(tmp_path):
     arrays = save_npy(tmp_path / "npy" / "kitticaltech_npy")
     with pytest.raises(ValueError, match="a window of 12 frames that starts at 22 is not inside the 33"):
         read_videos("kitti_caltech", tmp_path / "npy", "test", (12, 8, 10, 3))
-    with pytest.raises(ValueError, match="leave --stride out"):
+    with pytest.raises(ValueError, match="leave `stride` out"):
         read_videos("kitti_caltech", tmp_path / "npy", "test", (11, 8, 10, 3), stride=1)
     np.save(arrays / "test_idx.npy", np.zeros(3))
     with pytest.raises(ValueError, match="test_idx.npy whole numbers"):
@@ -554,6 +554,19 @@ def test_a_folder_is_split_by_video(folder):
     (folder / "split.json").write_text("[]")
     with pytest.raises(ValueError, match="split.json: expected"):
         read_videos("folder", folder, "train", (4, 8, 10, 1))
+
+
+def test_a_folder_says_what_was_changed_and_left_out(tmp_path):
+    for index, (size, length) in enumerate([((16, 8), 9), ((16, 8), 12), ((8, 8), 10)]):
+        save_images(tmp_path / f"clip{index}", range(length), size=size)
+    (tmp_path / "split.json").write_text('{"train": ["clip0", "clip1", "clip2"], "test": []}')
+    name, change = tmp_path.name, "the middle 8x8 of 8x16 pixels (width x height) was taken"
+    videos = [read_videos("folder", tmp_path, "train", (4, 8, 8, 1), stride) for stride in (None, 4, 5)]
+    cut = f"{name} train: 2 of 3 videos (clip0, clip1): {change}."
+    assert videos[0].notes == (cut,)  # every frame is in a window
+    left = "frames lie in no window of 4 and are left out"
+    assert videos[1].notes == (cut, f"{name} train: 3 {left} (2 of 3 videos (clip0, clip2)).")
+    assert videos[2].notes == (cut, f"{name} train: 7 {left} (3 of 3 videos (clip0, clip1, clip2)).")
 
 
 def test_few_videos_are_all_for_training(tmp_path):
@@ -664,6 +677,20 @@ def test_video_files(tmp_path):
         read_videos("folder", tmp_path, "train", (5, 12, 12, 3))
 
 
+def test_a_video_of_more_than_8_bits_says_what_is_made_of_them(tmp_path):
+    av = pytest.importorskip("av", reason="videos are read with PyAV")
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p10le"
+        for index in range(4):
+            picture = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 60 * index, "uint8"), format="rgb24")
+            container.mux(stream.encode(picture.reformat(format="yuv420p10le")))
+        container.mux(stream.encode())
+    video = read_video(tmp_path / "a.mkv", (24, 32, 3))
+    assert video.change == "values of 10 bits were made 8"
+    np.testing.assert_allclose(greys(video), 60 * np.arange(4), atol=3)
+
+
 def greys(video):
     """The grey value of each frame, 0 to 255."""
     frames = scaled(video.read(0, video.length))
@@ -729,22 +756,57 @@ def test_deep_images_keep_their_values_or_are_refused(tmp_path):
     np.testing.assert_allclose(frames[0, ..., 0], values / 65535, atol=1e-6)
 
 
-def deep_colours(path):
-    """A PNG of 16 bits a colour, which Pillow reads but does not write."""
+def save_fine_png(path, values):
+    """A PNG of 16 bits a value, which Pillow reads but does not write; 2 or 4 channels have transparency."""
     import zlib
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    rows = zlib.compress((b"\0" + bytes(6 * 8)) * 8)
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    height, width, channels = values.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("stored", [2, 3, 4])
+def test_colours_of_16_bits_keep_their_values(tmp_path, stored):
+    pytest.importorskip("av", reason="16-bit colours are read with PyAV")
+    values = np.random.default_rng(0).integers(0, 2**16, (6, 9, stored)).astype("uint16")
+    save_fine_png(tmp_path / "a.png", values)
+    colours = values[..., :3] / 65535 if stored > 2 else np.repeat(values[..., :1] / 65535, 3, axis=-1)
+    if stored != 3:
+        colours = colours * (values[..., -1:] / 65535)  # on black
+    read = read_image(tmp_path / "a.png", (6, 9), 3)
+    assert read.dtype == "float32"
+    np.testing.assert_allclose(read, colours, atol=1e-6)
+    grey = read_image(tmp_path / "a.png", (6, 9), 1)
+    np.testing.assert_allclose(grey[..., 0], colours @ [0.299, 0.587, 0.114], atol=1e-6)
+    coarse = Image.fromarray((255 * colours).round().astype("uint8"))
+    assert abs(grey[..., 0] - np.asarray(coarse.convert("L")) / 255).max() < 0.006  # as Pillow makes grey
+    half = [read_image(tmp_path / "a.png", (3, 9), 3, keep_aspect=False), colours.reshape(3, 2, 9, 3).mean(1)]
+    np.testing.assert_allclose(*half, atol=1e-6)
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="a.png: the image cannot be read .*truncated"):
+        read_image(tmp_path / "a.png", (6, 9), 3)
+
+
+def test_fine_colours_in_tiff_are_turned_as_the_camera_noted(tmp_path):
+    tifffile = pytest.importorskip("tifffile", reason="writes TIFF with colours of 16 bits")
+    pytest.importorskip("av", reason="16-bit colours are read with PyAV")
+    values = np.random.default_rng(0).integers(0, 2**16, (6, 9, 3)).astype("uint16")
+    turn = [(0x0112, "H", 1, 6, True)]  # clockwise
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb", compression="zlib", extratags=turn)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif", (9, 6), 3), np.rot90(values, -1) / 65535, atol=1e-6)
+    tifffile.imwrite(tmp_path / "b.tif", np.stack([values] * 3), photometric="rgb")
+    with pytest.raises(ValueError, match="b.tif: an image with colours of 16 bits that is not read .one of several"):
+        read_video(tmp_path / "b.tif", (6, 9, 3))
 
 
 @pytest.mark.parametrize(
     "save, message",
     [
-        (deep_colours, "a.tif: colours or transparency of 16 bits are not read"),
         (lambda path: Image.fromarray(np.full((8, 8), 70000, "int32")).save(path), "a.tif: .*no known range. Save it"),
         (lambda path: Image.fromarray(np.full((8, 8), 2.5, "float32")).save(path), r"a.tif: .*in \[0, 1\]. Received: .*2.5"),
         (lambda path: Image.fromarray(np.full((8, 8), np.nan, "float32")).save(path), "a.tif: .*Received: nan"),
@@ -811,6 +873,17 @@ def test_animations_are_videos(tmp_path, ending):
         read_video(tmp_path / f"a{ending}", (8, 8, 1))
 
 
+def test_a_gif_cut_between_two_images_is_noticed(tmp_path):
+    save_animation(tmp_path / "a.gif")
+    whole = (tmp_path / "a.gif").read_bytes()
+    places = [
+        place for place in range(len(whole)) if whole[place : place + 3] == b"\x21\xf9\x04"
+    ]  # before each image but the first
+    (tmp_path / "a.gif").write_bytes(whole[: places[3]])
+    with pytest.warns(UserWarning, match="a.gif: its 4 images do not end as a GIF does; it may be truncated"):
+        assert read_video(tmp_path / "a.gif", (8, 8, 1)).length == 4
+
+
 def test_what_is_not_read_is_named(tmp_path):
     np.save(tmp_path / "a.npy", noise(9, 8, 8))
     for name in ("README.md", ".hidden", "split.json", "clip.rm", "still.png", "notes.txt"):
@@ -833,9 +906,9 @@ def test_what_is_not_read_is_named(tmp_path):
     events = tmp_path / "radar"
     events.mkdir()
     save_event(events, "a", np.ones((24, 32), bool))
-    (events / "b.nc").write_text("")
+    (events / "b.grib2").write_text("")
     (events / "full").mkdir()
-    with pytest.warns(UserWarning, match="not read and left out: b.nc, full/. Read is .npz files"):
+    with pytest.warns(UserWarning, match="not read and left out: b.grib2, full/. Read is .npz, ODIM"):
         read_events(events)
 
 
@@ -883,6 +956,9 @@ def test_missing_packages_are_named_with_the_line_to_type(tmp_path, monkeypatch)
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(ImportError, match=r'pip install "scs-keras\[video\]"'):
         read_video(tmp_path / "a.mp4", (8, 8, 1))
+    save_fine_png(tmp_path / "b.png", np.zeros((8, 8, 3), "uint16"))
+    with pytest.raises(ValueError, match=r'b.png: colours of 16 bits need PyAV: pip install "scs-keras\[video\]"'):
+        read_image(tmp_path / "b.png", (8, 8), 3)
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     with pytest.raises(ImportError, match=r'pip install "scs-keras\[video\]"'):
         read_video(tmp_path / "clip", (8, 8, 1))
@@ -918,9 +994,13 @@ def test_radar_as_videos(tmp_path):
     np.testing.assert_array_equal(batch, train.batch(0, 4, seed=1))
     assert not np.array_equal(batch, train.batch(1, 4, seed=1)) and train[2].shape == (6, 8, 8, 1)
     assert len(val) == 3 * 3 * 2  # rows, columns of tiles, windows
+    assert val.notes[0].startswith(f"radar: {9 * 64 / (24 * 31):.0%} of the pixels with data are in the squares of 8x8")
+    assert len(val.notes) == 1  # every frame is in a window of 6
+    longer = read_videos("radar", tmp_path, "val", (10, 8, 8, 1))
+    assert "radar: 18 frames lie in no window of 10 and are left out (9 of 9 videos (b 0,0, b 0,8," in longer.notes[1]
     assert task("video_prediction").dataset("radar").scored == "val"
     for arguments, message in (
-        (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use --split val"),
+        (("test", (6, 8, 8, 1)), "no radar event belongs to the split 'test'. Use split='val'"),
         (("train", (6, 8, 10, 1)), "square frames with 1 channel. Received: a model of 8x10x1"),
         (("train", (6, 64, 64, 1)), "crop=64 is larger than the frames"),
         (("train", (20, 8, 8, 1)), "the sequence is too short"),

@@ -10,10 +10,16 @@ from video_case import add_preset, moving_blobs, save_blobs
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
+from scs_keras.training import evaluate as evaluation
 from scs_keras.training import publish, run
 from scs_keras.training.card import model_card
 from scs_keras.training.data.radar import read_event
+from scs_keras.training.samples import spread
+from scs_keras.training.source import Source
+from scs_keras.training.task import task
+from scs_keras.training.unusual import unusual
 from scs_keras.training.video_prediction.scores import VideoScores
+from scs_keras.training.video_prediction.video_datasets import read_videos
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
 from scs_keras.zoo.video_prediction.presets import RAIN
 
@@ -71,6 +77,12 @@ def test_evaluate_options(trained, tmp_path, capsys):
     assert exit.value.code == 2 and "--beyond" in capsys.readouterr().err
 
 
+def test_weights_of_another_model_show_before_data_is_read(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "read", lambda *arguments, **options: pytest.fail("data was read"))
+    with pytest.raises(SystemExit, match="does not hold weights of scs_precipitation_small_radar"):
+        cli.main(["evaluate", "scs_precipitation_small_radar", "--weights", str(trained[1]), "--data", str(tmp_path)])
+
+
 def predict(weights, file, output, *options):
     cli.main(["predict", "tiny", "--weights", str(weights), "--input", str(file), "--output", str(output), *options])
     with np.load(output / "forecast.npz", allow_pickle=False) as arrays:
@@ -114,7 +126,8 @@ def test_predict_from_a_folder_of_images(trained, tmp_path):
     np.testing.assert_allclose(made["observed"][:, 0, 0, 0] * 255, [101, 102, 103], rtol=1e-5)
 
 
-def test_predict_errors(trained, tmp_path):
+def test_predict_errors(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(Source, "load", lambda self: pytest.fail("the model was made before all was checked"))
     np.save(tmp_path / "short.npy", moving_blobs(2))
     np.save(tmp_path / "large.npy", moving_blobs(9, size=20))
     for file, options, message in (
@@ -159,13 +172,49 @@ def test_predict_warns_where_frames_are_nothing_like_the_models_data(tmp_path, m
     predict(weights, tmp_path / "digits.npy", tmp_path / "out")
     assert "Warning" not in capsys.readouterr().out
     predict(weights, videos / "grey.npy", tmp_path / "out")
-    warned = "is for moving_mnist, whose frames are at least 75% black; those of grey.npy are 0% black"
+    warned = "is for moving_mnist; the frames of grey.npy are unlike its: share of black 0.00 (there 0.75 to 1)."
     assert warned in capsys.readouterr().out
     settings = ["preset=tiny", "dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=1", "validate=0"]
     run.train("video_prediction", videos, tmp_path / "run", settings, verbose=0)
     capsys.readouterr()
     cli.main(["predict", str(tmp_path / "run"), "--input", str(videos / "grey.npy"), "--output", str(tmp_path / "o")])
     assert "Warning" not in capsys.readouterr().out  # trained on such videos
+
+
+def test_training_and_scores_say_what_was_cut(tmp_path, monkeypatch, capsys):
+    add_preset(monkeypatch, tmp_path / "zoo", "tiny")
+    for index in range(3):
+        save_images(tmp_path / "clips" / f"{index}", range(8), size=(16, 40))
+    cut = "the middle 16x16 of 40x16 pixels (width x height) was taken."
+    settings = ["dataset=folder", "steps=2", "checkpoint_every=2", "batch_size=1", "validate=0"]
+    run.train("tiny", tmp_path / "clips", tmp_path / "out", settings, verbose=2)
+    assert capsys.readouterr().out.count(f"clips train: 0: {cut}\n") == 1
+    cli.main(["evaluate", str(tmp_path / "out"), "--data", str(tmp_path / "clips")])
+    printed = capsys.readouterr().out
+    assert f"clips test: 2: {cut}\n" in printed
+    assert "clips test: 2 frames lie in no window of 6 and are left out (2).\n" in printed
+
+
+def test_what_is_unusual_is_said():
+    frames = np.concatenate([np.zeros(60), np.full(40, 0.5)])
+    usual = {"share of black": (0.6, 1.0), "mean": (0.0, 0.1), "standard deviation": (0.3, 0.4)}
+    assert unusual(frames, usual) == "mean 0.20 (there 0 to 0.1), standard deviation 0.24 (there 0.3 to 0.4)"
+    assert unusual(frames, {}) == unusual(frames, {"mean": (0.2, 0.2)}) == ""
+
+
+@pytest.mark.parametrize(
+    ("dataset", "length", "seen"),
+    [
+        pytest.param("moving_mnist", 20, 10, marks=pytest.mark.needs_data("moving_mnist_digits", "the real digits")),
+        pytest.param("radar", 10, 5, marks=pytest.mark.needs_data("radar_nowcasting", "the radar data set")),
+    ],
+)
+def test_real_sequences_are_usual(data_folder, dataset, length, seen):
+    videos = read_videos(dataset, data_folder, "val", (length, 64, 64, 1))
+    usual = task("video_prediction").dataset(dataset).usual
+    assert len(usual) == 2
+    for index in spread(len(videos), 60):
+        assert not unusual(videos[index][:seen], usual), index
 
 
 # --- radar ------------------------------------------------------------------------------------------------------------
@@ -209,18 +258,19 @@ def test_a_radar_model_reads_radar_events(radar_weights, tmp_path, capsys):
     np.testing.assert_allclose(same["predicted"], made["predicted"], atol=1e-6)
 
 
-def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path):
+def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(Source, "load", lambda self: pytest.fail("the model was made before all was checked"))
     np.save(tmp_path / "grey.npy", (255 * moving_blobs(9)).astype("uint8"))
     save_images(tmp_path / "clip", range(9))
     rain = save_storm(tmp_path / "radar")
     np.savez(tmp_path / "bare.npz", rain=rain, valid=np.ones((32, 48), bool))
-    no_data = np.zeros((32, 48), bool)
+    no_data = np.arange(48) % 16 == np.zeros((32, 1))  # a column of each square
     np.savez(tmp_path / "holes.npz", rain=rain, valid=no_data, times=300 * np.arange(8), step_minutes=5)
     for name, message in (
         ("grey.npy", "tiny sees radar, .* Received: uint8 pixels, which say no reflectivity"),
         ("clip", "tiny sees radar, .*: a radar event .*with rain in mm/h"),
         ("bare.npz", "times, step_minutes not found"),
-        ("holes.npz", "no square of 16x16 pixels.*has data everywhere. Received: 32x48 pixels, 0% of them with data"),
+        ("holes.npz", "no square of 16x16 pixels.*has data everywhere. Received: 32x48 pixels, 6% of them with data"),
     ):
         with pytest.raises(SystemExit, match=message):
             predict(radar_weights, tmp_path / name, tmp_path / "out")

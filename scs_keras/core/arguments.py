@@ -95,6 +95,15 @@ def axes_of(rank):
     return [f"({', '.join(('batch', *time, *size, 'channels'))})" for time in ((), ("time",))]
 
 
+def check_batch(shape, layer):
+    """Raises ValueError if the first axis of `shape` is known to be 0."""
+    if tuple(shape)[:1] == (0,):
+        raise ValueError(
+            f"{layer} takes at least one sequence. Received: an empty batch, shape={tuple(shape)}. Leave empty batches "
+            "out, for example by drop_remainder=True."
+        )
+
+
 def check_sequence(shape, layer, channels=None, rank=2):
     """`shape` of a sequence as a tuple, its unknown axes None.
 
@@ -113,11 +122,7 @@ def check_sequence(shape, layer, channels=None, rank=2):
             f"{layer} takes sequences {'of images ' if rank == 2 else ''}with {axes} axes {axes_of(rank)[1]}. "
             f"Received: shape={shape}. Add a channel axis with x[..., None], or a time axis with x[:, None]."
         )
-    if shape[0] == 0:
-        raise ValueError(
-            f"{layer} takes at least one sequence. Received: an empty batch, shape={shape}. Leave empty batches out, "
-            "for example by drop_remainder=True."
-        )
+    check_batch(shape, layer)
     if shape[1] == 0:
         raise ValueError(f"{layer} takes sequences of at least one time step. Received: shape={shape}.")
     check_channels(shape, layer, channels)

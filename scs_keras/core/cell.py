@@ -10,6 +10,7 @@ from scs_keras.core.arguments import (
     Tensor,
     as_gate,
     axes_of,
+    check_batch,
     check_channels,
     is_count,
     is_number,
@@ -70,8 +71,9 @@ class SCSCell(keras.Layer):
         kernel_regularizer, recurrent_regularizer, bias_regularizer: optional penalties.
         kernel_constraint, recurrent_constraint, bias_constraint: optional constraints.
         stream: "main", "spatial" (ignores its state and hands it on) or "temporal".
-        switch: an `STSGD` or `ASTSGD`, or None; acts in the main stream while training. Under plain
-            `keras.layers.RNN` there is one draw per layer and call (in `SCS2D` one per time step).
+        switch: an `STSGD` or `ASTSGD`, or None; acts in the main stream while training. Under
+            `keras.layers.RNN`, also inside a cell of your own, there is one draw per layer and call (in `SCS2D` one
+            per time step).
         initial_gate: the gate before the first step, in [0, 1]; 0.5 is the paper's c_0 = 0, 0.0 the
             reference code's.
 
@@ -227,6 +229,7 @@ class SCSCell(keras.Layer):
                 f"{self.rank + 3} axes {sequence}. Received: a frame of shape={tuple(shape)}. "
                 "Add a channel axis to the sequence with x[..., None], or a time axis with x[:, None]."
             )
+        check_batch(shape, "SCSCell")
         check_channels(tuple(shape), "SCSCell", self.channels)
 
     def output_frame(self, frame: Sequence) -> tuple:

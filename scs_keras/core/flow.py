@@ -21,7 +21,7 @@ def lucas_kanade(first, second, mask, levels, window, iterations, smoothing, pre
     """
     channels = first.shape[-1]
     images = ops.concatenate([first, second] if mask is None else [first, second, mask], axis=-1)
-    pyramid = [_blur(_channels_first(images), presmooth)]
+    pyramid = [blur(_channels_first(images), presmooth)]
     while len(pyramid) < levels and min(pyramid[-1].shape[2:]) >= 2 * SMALLEST_LEVEL:
         pyramid.append(_halve(pyramid[-1]))
     flow = None
@@ -67,14 +67,14 @@ def _visible(mask, x, y):
 
 def _window_sums(products, weight, window):
     """Each (batch, height, width, channels) summed over channels and a Gaussian window: (batch, height, width)."""
-    sums = _blur(ops.stack([weight * ops.sum(product, axis=-1) for product in products], axis=1), window)
+    sums = blur(ops.stack([weight * ops.sum(product, axis=-1) for product in products], axis=1), window)
     return [sums[:, index] for index in range(len(products))]
 
 
 def _fill(flow, confidence, window):
     """Where there is nothing to see, the flow of the surroundings; far from everything, the frame's mean flow."""
     weighted = ops.stack([confidence, confidence * flow[..., 0], confidence * flow[..., 1]], axis=1)
-    weighted = _blur(weighted, window) + 1e-3 * ops.mean(weighted, axis=(2, 3), keepdims=True)
+    weighted = blur(weighted, window) + 1e-3 * ops.mean(weighted, axis=(2, 3), keepdims=True)
     around = _channels_last(weighted[:, 1:] / ops.maximum(weighted[:, :1], 1e-12))  # an empty frame: no motion
     return around + confidence[..., None] * (flow - around)
 
@@ -130,7 +130,7 @@ def sample(images, x, y, fill=None):
 # --- resampling by matrices -------------------------------------------------------------------------------------------
 
 
-def _blur(images, deviation):
+def blur(images, deviation):
     """Gaussian blur of (batch, channels, height, width), normalised at the edges."""
     if deviation == 0:
         return images

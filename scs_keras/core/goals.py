@@ -183,6 +183,7 @@ def mean_flow(
     iterations: int = 2,
     smoothing: float = 0.2,
     presmooth: float = 0.5,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """One dense flow for a whole sequence: what is seen at x came from x - flow(x) in the frame before.
 
@@ -193,19 +194,23 @@ def mean_flow(
 
     Args:
         frames, mask, levels, window, iterations, smoothing, presmooth: as in `optical_flow`.
+        weights: (batch, time - 1), of the pairs beside that; 0 for a pair that is not to be looked at. None: all 1.
 
     Returns:
-        (batch, height, width, 2), float32.
+        (batch, height, width, 2), float32; 0 where no pair counts.
     """
     frames = ops.cast(as_frames(frames, least=2), "float32")
     time, height, width, channels = frames.shape[1:]
     # Pairs become channels, which share one flow.
     images = ops.reshape(ops.transpose(frames, (0, 2, 3, 1, 4)), (-1, height, width, time * channels))
-    weights = np.sqrt(np.repeat(np.arange(1, time, dtype="float32"), channels))
+    shares = np.arange(1, time, dtype="float32")
+    if weights is not None:
+        shares = _as_pair_weights(weights, time)[:, None, None] * shares
+    shares = ops.sqrt(ops.repeat(shares, channels, axis=-1))
     if mask is not None:
         mask = as_mask(mask, height, width)
     options = _flow_options(levels, window, iterations, smoothing, presmooth)
-    arriving, departing = weights * images[..., channels:], weights * images[..., :-channels]
+    arriving, departing = shares * images[..., channels:], shares * images[..., :-channels]
     return -ops.stop_gradient(lucas_kanade(arriving, departing, mask, **options))
 
 
@@ -247,6 +252,16 @@ def _as_pairs(x, y):
             "frame_difference or optical_flow on ops.concatenate([x[:, -1:], y], axis=1)."
         )
     return x, ops.cast(y, x.dtype)
+
+
+def _as_pair_weights(weights, time):
+    weights = ops.convert_to_tensor(weights)
+    if len(weights.shape) != 2 or weights.shape[1] != time - 1:
+        raise ValueError(
+            f"weights of pairs must be (batch, {time - 1}), one for each two frames in a row. "
+            f"Received shape {tuple(weights.shape)}."
+        )
+    return ops.cast(weights, "float32")
 
 
 def _flow_options(levels, window, iterations, smoothing, presmooth):

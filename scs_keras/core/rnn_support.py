@@ -7,7 +7,8 @@ where the switch must be drawn (random draws inside a compiled loop are repeated
 size becomes known.
 
 Five methods are wrapped once, when the first SCSCell is made; cells with no SCSCell in them reach Keras's own code.
-A cell of a user's around an SCSCell, or one stacked with it, has to say its output's shape.
+A cell of a user's around an SCSCell, or one stacked with it, has to say its output's shape; the SCSCell in it draws
+once a call too.
 tests/test_rnn_support.py fails as soon as Keras does one of these by itself.
 """
 
@@ -29,14 +30,19 @@ def cells_of(cell, cell_class):
     return cells if cells and all(isinstance(each, cell_class) for each in cells) else []
 
 
+def cells_inside(cell, cell_class):
+    """The SCSCells in a cell or in stacked cells, at any depth."""
+    parts = all_layers(cell) if isinstance(cell, keras.Layer) else []
+    return [part for part in parts if isinstance(part, cell_class)]
+
+
 def image_cells(cell, cell_class):
     """The outer cells, if there is an SCSCell of images somewhere in one of them, or SCSCells only; else empty.
 
     One of vectors (rank 0) among other cells is as Keras takes every cell to be.
     """
     cells = list(cell.cells) if isinstance(cell, StackedRNNCells) else [cell]
-    inside = [part for each in cells if isinstance(each, keras.Layer) for part in all_layers(each)]
-    of_images = any(isinstance(part, cell_class) and part.rank for part in inside)
+    of_images = any(part.rank for part in cells_inside(cell, cell_class))
     return cells if of_images else cells_of(cell, cell_class)
 
 
@@ -78,6 +84,22 @@ def rnn_reset_state(self, cells):
 
 
 def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
+    """With one draw for each SCSCell and call; `cells` are those at any depth."""
+    outer = list(self.cell.cells) if isinstance(self.cell, StackedRNNCells) else [self.cell]
+    if all(any(each is cell for cell in cells) for each in outer):
+        initial_state, mask = gates_of(self, outer, sequences, initial_state), frame_mask(mask)
+    for cell in cells:
+        switch = active_switch(cell.switch, training) if cell.stream == "main" else None
+        cell.draw = switch.draw() if switch is not None else None
+    try:
+        return RNN.inner_loop.__wrapped__(self, sequences, initial_state, mask, training=training)
+    finally:
+        for cell in cells:
+            cell.draw = None
+
+
+def gates_of(self, cells, sequences, initial_state):
+    """The initial states as gates of the size of each cell's output."""
     check_sequence(sequences.shape, "RNN(SCSCell)", cells[0].channels, cells[0].rank)
     gates, states = tree.flatten(initial_state), []
     if len(gates) != len(cells):
@@ -99,15 +121,7 @@ def rnn_inner_loop(self, cells, sequences, initial_state, mask, training=False):
         if None in state.shape and keras.backend.backend() == "tensorflow":
             state.set_shape((None, *static, cell.filters))
         states.append(state)
-        switch = active_switch(cell.switch, training) if cell.stream == "main" else None
-        cell.draw = switch.draw() if switch is not None else None
-    try:
-        return RNN.inner_loop.__wrapped__(
-            self, sequences, tree.pack_sequence_as(initial_state, states), frame_mask(mask), training=training
-        )
-    finally:
-        for cell in cells:
-            cell.draw = None
+    return tree.pack_sequence_as(initial_state, states)
 
 
 def rnn_compute_mask(self, cells, sequences, mask):
@@ -136,6 +150,6 @@ def install(cell_class: type) -> None:
     """Wraps the five methods, once, for cells of that class: `SCSCell`."""
     _for_cells(cell_class, RNN, "compute_output_shape", rnn_compute_output_shape, image_cells)
     _for_cells(cell_class, RNN, "reset_state", rnn_reset_state)
-    _for_cells(cell_class, RNN, "inner_loop", rnn_inner_loop)
+    _for_cells(cell_class, RNN, "inner_loop", rnn_inner_loop, cells_inside)
     _for_cells(cell_class, RNN, "compute_mask", rnn_compute_mask)
     _for_cells(cell_class, StackedRNNCells, "build", stacked_build, image_cells)

@@ -45,13 +45,14 @@ class Signature:
 
 
 def whole(model: keras.Model, input_shape: tuple | dict) -> Signature:
-    """`frames` (batch, *input_shape) to `output`: all frames at once; of several inputs each by its name."""
+    """`frames` (batch, *input_shape) to `output`, or to the model's `products`: all frames at once; of several inputs
+    each by its name."""
     specs = specs_of(input_shape)
 
     def serve(*values):
-        return tree.flatten(model(_together(input_shape, values), training=False))
+        return _values(model, model(_together(input_shape, values), training=False))
 
-    return Signature("serving_default", specs, _outputs(model), serve)
+    return Signature("serving_default", specs, _names(model), serve)
 
 
 def specs_of(shapes: tuple | dict, name: str = "frames") -> tuple[Spec, ...]:
@@ -64,7 +65,8 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
     """One frame at a time, for a model with `step` and `initial_states`. A server keeps nothing between calls, so
     the state goes in and out with each:
 
-        step: `frame` (batch, height, width, channels), `state_0`, ... to `output`, `next_state_0`, ...
+        step: `frame` (batch, height, width, channels), `state_0`, ... to `output` (or the model's `products`),
+            `next_state_0`, ...
         initial_state: `batch_size` (scalar int32) to `state_0`, ...
 
     Of several inputs the frames have their names, and `initial_state` takes those that hold for a whole sequence, if
@@ -95,7 +97,7 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         given = [ops.cast(each, state.dtype) for each, state in zip(values[len(frames) :], states)]
         frame = dict(zip((spec.name for spec in frames), values)) if several else values[0]
         output, following = model.step(frame, given)
-        return *tree.flatten(output), *following
+        return *_values(model, output), *following
 
     def initial_state(*values):
         if not context:
@@ -105,7 +107,7 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         sequences = {name: Shape((batch, *shape)) for name, shape in shapes.items() if name not in context}
         return model.initial_states({**sequences, **dict(zip(context, values))})
 
-    outputs = _outputs(model)
+    outputs = _names(model)
     before = specs_of({name: shapes[name] for name in context}) or (Spec("batch_size", (), "int32", batched=False),)
     return (
         Signature("step", (*frames, *specs), (*outputs, *(f"next_{name}" for name in names)), step),
@@ -118,7 +120,13 @@ def _together(shapes, values):
     return dict(zip(shapes, values)) if isinstance(shapes, dict) else values[0]
 
 
-def _outputs(model):
-    """Names of the model's outputs: `output`, or of a head at several scales `output_0`, ..."""
+def _names(model):
+    """Of a model's outputs: the keys of the dict that it returns, which it names as `products`; `output_0`, ... of a
+    head at several scales; or one output."""
     scales = len(getattr(getattr(model, "head", None), "taps", ()))
-    return tuple(f"output_{index}" for index in range(scales)) or ("output",)
+    return tuple(getattr(model, "products", ())) or tuple(f"output_{index}" for index in range(scales)) or ("output",)
+
+
+def _values(model, output):
+    products = getattr(model, "products", ())
+    return tuple(output[name] for name in products) if products else tuple(tree.flatten(output))

@@ -16,6 +16,7 @@ from scs_keras.core.compile_arguments import (
     one_switch,
     steps_between_updates,
 )
+from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.keras_private import all_layers, set_layer
 from scs_keras.core.long_sequence import LTSC
@@ -29,7 +30,7 @@ else:
     from scs_keras.core.keras_step import KerasStep as BackendStep
 
 
-class StreamTrainer(KeepsFrozen, BackendStep):
+class StreamTrainer(RefusesEmpty, KeepsFrozen, BackendStep):
     """The training half of `SCSModel`: its step is the backend's, its losses are the `Objective`'s."""
 
     can_be_cut = True  # into clips by `LTSC`: one output for each input frame

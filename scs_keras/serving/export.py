@@ -9,7 +9,7 @@ import numpy as np
 import scs_keras
 from scs_keras import zoo
 from scs_keras.zoo.files import check_output_folder, remove_leftovers, written_beside
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 TOLERANCE = 1e-5
 
@@ -67,8 +67,8 @@ def check_arguments(output: str | Path, size: tuple[int, int] | None) -> None:
         )
     if size is not None and min(size) < 1:
         raise ValueError(
-            words("`size` must be positive. ", "--size must be positive. ")
-            + f"Received: {tuple(size)}. For example: {words('size=(256, 256)', '--size 256 256')}."
+            f"{option('size')} must be positive. "
+            f"Received: {tuple(size)}. For example: {words('size=(256, 256)', '--size 256 256')}."
         )
     check_output_folder(output)
 

@@ -11,7 +11,9 @@ def model_card(preset: Preset) -> str:
     """The card of a preset with weights, in Markdown."""
     record, scores = preset.record, task(preset.task).empty_scores(preset)
     settings = " ".join(f"--set {key}={value}" for key, value in record["settings"].items())
-    columns = [column for column in scores.columns if column.main]
+    known = {metric for results in record["metrics"].values() for values in results.values() for metric in values}
+    columns = [column for column in scores.columns if column.main and column.name in known]
+    notes = " ".join([scores.notes, *dict.fromkeys(column.note for column in columns if column.note)])
     tables = [
         line for data, results in record["metrics"].items() for line in ("", *markdown_table(columns, results, data))
     ]
@@ -31,7 +33,7 @@ def model_card(preset: Preset) -> str:
         f"Scores on data kept out of training and of every choice (`{record['evaluated']}`), the best in bold:",
         *tables,
         "",
-        f"{scores.notes} A dash is a score that is not defined.",
+        f"{notes} A dash is a score that is not defined.",
         "",
         "Made for study and as a start for your own training, not for decisions that people depend on.",
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from scs_keras.training.output import Output
 from scs_keras.zoo.files import check_space, load_weights
+from scs_keras.zoo.words import option, words
 
 _GROUP = "scs_keras_training"  # beside what Keras writes, which it does not read
 
@@ -43,7 +44,7 @@ class Checkpoint(keras.callbacks.Callback):
         left = f"; {path} still holds the epoch before" if path.exists() else ""
         return FloatingPointError(
             f"The {what} in epoch {epoch + 1}{left}. "
-            "Start anew with a smaller --set learning_rate and another --output."
+            f"Start anew with a smaller {words('learning_rate', '--set learning_rate')} and another {option('output')}."
         )
 
     def _write(self, model, path):
@@ -80,7 +81,8 @@ class Checkpoint(keras.callbacks.Callback):
             return 0
         load_weights(
             model, path, "this recipe's model in this version",
-            "Go on with the version of scs-keras that wrote it, or start anew in another --output.",
+            "Go on with the version of scs-keras that wrote it, or start anew in another "
+            f"{option('output')}.",
         )  # fmt: skip
         with h5py.File(path) as file:
             if _GROUP in file:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scs_keras
-from scs_keras.training.samples import Samples, spread
+from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
-from scs_keras.training.task import Prediction
+from scs_keras.training.task import Prediction, check_needs
 from scs_keras.zoo.files import check_output_file, written_beside
 
 if TYPE_CHECKING:
@@ -74,9 +74,11 @@ def score_model(
     progress: bool = False,
     **options: Any,
 ) -> dict[str, Scores]:
-    """`score` of a model's predictors beside the baselines of its task."""
+    """`score` of a model's predictors beside the baselines of its task; options of either."""
+    of_baselines = {name: options.pop(name) for name in source.task.names_for("baselines") if name in options}
     predictors = source.task.predictors_of(model, **options)
-    baselines = source.task.baselines_of(source.preset, samples, functools.cache(train))  # read once, if at all
+    train = functools.cache(train)  # read once, if at all
+    baselines = source.task.baselines_of(source.preset, samples, train, **of_baselines)
     empty = functools.partial(source.task.empty_scores, source.preset)
     return score({**predictors, **baselines}, samples, empty, limit, progress=progress)
 
@@ -98,7 +100,7 @@ def evaluate(
     limit: int | None = None,
     json_file: str | Path | None = None,
     reader_options: Mapping[str, Any] | None = None,
-    predictor_options: Mapping[str, Any] | None = None,
+    task_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Scores]:
     """Scores a model on a folder of data, prints the tables and returns the scores.
 
@@ -110,31 +112,40 @@ def evaluate(
         limit: score so many samples, evenly spread; None for all.
         json_file: file for `document`, or None.
         reader_options: of the data set.
-        predictor_options: of the task.
+        task_options: of the task, for its predictors and baselines.
 
     Raises:
         ValueError: for an unknown data set or option, or bad data.
         FileNotFoundError: files are missing.
+        ImportError: a package that an option needs is missing.
     """
+    for option in source.task.options:
+        if option.command == "evaluate" and (task_options or {}).get(option.python_name):
+            check_needs(option.needs)
     if json_file is not None:
         check_output_file(json_file)
     options = dict(reader_options or {})
+    model = source.load() if source.brought else None  # weights that do not fit show before data is read
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made
+    model = model or source.load()
     scores = score_model(
-        source.load(), source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
-        **(predictor_options or {}),
+        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
+        **(task_options or {}),
     )  # fmt: skip
     if json_file is not None:
         write_json(json_file, document(source, samples, scores, limit))
-    print(text_tables(samples.name, scores))
+    print("\n".join([*notes_of(samples), text_tables(samples.name, scores)]))
     return scores
 
 
 def document(
     source: Source, samples: Samples, scores: Mapping[str, Scores], limit: int | None = None
 ) -> dict[str, Any]:
-    """Scores as plain data: {"scores": {prediction: {metric: value}}, "parts": {axis: {part: the same}}, ...}."""
+    """Scores as plain data: {"scores": {prediction: {metric: value}}, "parts": {axis: {part: the same}}, ...}.
+
+    The task's scores add more, see `Scores.extras`.
+    """
     return dict(
         model=source.name,
         preset=source.preset.name,
@@ -143,6 +154,7 @@ def document(
         version=scs_keras.__version__,
         scores={name: each.result() for name, each in scores.items()},
         parts=by_part(scores),
+        **next(iter(scores.values())).extras(scores),
     )
 
 

@@ -21,7 +21,7 @@ from scs_keras.zoo.files import (
     temporary_beside,
     written_beside,
 )
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 FORMAT = 2  # of recipe.json; version 0.1.0 wrote none
 
@@ -114,7 +114,7 @@ class Output:
         if differing:
             raise ValueError(
                 f"{self.folder} holds a training with other settings ({', '.join(differing)}). "
-                f"Give another --output, or go on with it: scs-keras train {self.folder} --data DIR."
+                f"Give another {option('output')}, or go on with it: scs-keras train {self.folder} --data DIR."
             )
 
     def recipe(self) -> Recipe:
@@ -151,9 +151,10 @@ class Output:
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"{self.recipe_file} is not what a training wrote ({error}). {_anew()}") from error
         if version != FORMAT:
+            weights = words("zoo.load(PRESET, weights=FILE)", "--weights")
             raise ValueError(
                 f"{self.folder} holds a training of scs-keras 0.1, whose recipes were other ones: it does not go on "
-                f"here. {_anew()} Its model.weights.h5 still loads with zoo.load(PRESET, weights=FILE) or --weights."
+                f"here. {_anew()} Its model.weights.h5 still loads with {weights}."
             )
         if not isinstance(found.get("recipe"), str) or not isinstance(found.get("settings"), dict):
             raise ValueError(
@@ -184,7 +185,7 @@ class Output:
 
 
 def _anew():
-    anew = "Start anew in another --output."
+    anew = f"Start anew in another {option('output')}."
     return words(anew, "Train anew.", train=anew)
 
 

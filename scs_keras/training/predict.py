@@ -29,4 +29,4 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
         raise FileNotFoundError(f"{file}: there is no such file.")
     check_output_folder(output)
     check_needs(source.task.predict_needs)
-    print(resolve(source.task.predict)(source.load(), Path(file), Path(output), **options))
+    print(resolve(source.task.predict)(source, Path(file), Path(output), **options))

@@ -47,8 +47,13 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
     limit = run.task.dataset(run.dataset).limit
     scores = score_model(model, run, samples, lambda: read(run, data, split="train"), limit, progress=True)
     count = len(spread(len(samples), limit))
-    axis = next(iter(scores.values())).card_axis
+    axis, columns = next(iter(scores.values())).card_axis, next(iter(scores.values())).columns
     pooled = {f"{samples.name} ({count} samples)": {name: each.result() for name, each in scores.items()}}
+    shown = [column.name for column in columns if column.main]  # the record ships: what the card shows is enough
+    metrics = {
+        data: {name: {metric: values[metric] for metric in shown} for name, values in results.items()}
+        for data, results in (by_part(scores)[axis] if axis else pooled).items()
+    }
     with written_beside(preset.weights_path) as beside, without_optimizer(model):
         model.save_weights(beside)
     if golden is not None:
@@ -72,7 +77,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         evaluated=f"scs-keras evaluate {preset.name} --data DIR --dataset {run.dataset}"
         + (f" --limit {limit}" if limit else ""),
         files={part: names for part, names in files.items() if names},
-        metrics=by_part(scores)[axis] if axis else pooled,
+        metrics=metrics,
     )
     write_json(preset.record_path, record)
     with written_beside(preset.card_path) as beside:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
 from scs_keras.training.task import task
-from scs_keras.zoo.words import presets_are_listed
+from scs_keras.zoo.words import presets_are_listed, words
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +40,8 @@ class Recipe:
         arguments: of the model in place of the preset's, each as `--set model.KEY=VALUE`.
         dataset: what the folder holds; "" for the preset's.
         weights: to start from: a `.weights.h5` file, "preset" for the trained ones, "" for random ones.
-        freeze: names of the model's layers (`model.layers`) that do not train.
+        freeze: parts of the model that do not train, by their attributes, such as decoder or cells.0; a name that is
+            none of them is answered with all there are.
         steps: optimiser steps.
         batch_size: samples a step.
         seed: of initial weights, batches and all draws.
@@ -133,10 +134,9 @@ class Recipe:
         return self.dataset or zoo.get_preset(self.preset).dataset
 
     def _freeze(self, model):
-        layers = {layer.name: layer for layer in model.layers}
-        for name in self.freeze:
-            check_known("layer of this model", name, layers)
-            layers[name].trainable = False
+        from scs_keras.core.frozen import freeze
+
+        freeze(model, self.freeze)
         if not model.trainable_variables:
             raise ValueError(
                 f"Nothing is left to train. Received: freeze={','.join(self.freeze)}. Leave a layer out of it."
@@ -169,7 +169,8 @@ def with_settings(recipe: Recipe, settings: typing.Iterable[str]) -> Recipe:
     for setting in settings:
         key, separator, text = setting.partition("=")
         if not separator:
-            raise ValueError(f"--set {setting!r} must be KEY=VALUE. For example: --set steps={recipe.steps}.")
+            example = _setting(f"steps={recipe.steps}")
+            raise ValueError(f"{_setting(setting)} must be KEY=VALUE. For example: {example}.")
         if key.startswith(ARGUMENT):
             arguments[key.removeprefix(ARGUMENT)] = literal(text)
             continue
@@ -178,8 +179,12 @@ def with_settings(recipe: Recipe, settings: typing.Iterable[str]) -> Recipe:
             changes[key] = converted(text, kinds[key])
         except ValueError as error:
             example = getattr(recipe, key)
-            raise ValueError(f"--set {setting!r}: {key} is {error}. For example: {key}={example}.") from None
+            raise ValueError(f"{_setting(setting)}: {key} is {error}. For example: {key}={example}.") from None
     return replace(recipe, **changes, arguments=arguments)
+
+
+def _setting(text):
+    return words(f"the setting {text!r}", f"--set {text!r}")
 
 
 def type_name(kind: Any) -> str:

@@ -15,7 +15,7 @@ from scs_keras.core.arguments import check_known
 from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import Recipe, TrainingData, with_settings
-from scs_keras.training.samples import Samples, files_of, training_dataset
+from scs_keras.training.samples import Samples, files_of, notes_of, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import without_optimizer
@@ -97,14 +97,14 @@ def train(
     if not folder.checkpoint.exists():
         recipe.check_weights()
     samples = Parts(recipe, str(data))
+    if not Path(data).exists():
+        recipe.samples(str(data), "train")  # says what is expected there
     recipe = recipe.resolve(samples)
     folder.check_same(recipe)
-    training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
-    callbacks = recipe.callbacks(samples)
-    return _fit(recipe, samples, folder, callbacks, strategy, verbose)
+    return _fit(recipe, samples, folder, strategy, verbose)
 
 
-def _fit(recipe, samples, folder, callbacks, strategy, verbose):
+def _fit(recipe, samples, folder, strategy, verbose):
     import keras
 
     from scs_keras.training.checkpoint import Checkpoint
@@ -114,8 +114,12 @@ def _fit(recipe, samples, folder, callbacks, strategy, verbose):
     begun = folder.checkpoint.exists()  # its weights then replace those to start from, whose file may be gone
     with strategy_scope(strategy):
         model = (replace(recipe, weights="") if begun else recipe).model(samples)
-        step = checkpoint.restore(model)
+        step = checkpoint.restore(model)  # weights that do not fit show before data is read, which may take long
+    training_dataset(samples.train, recipe.batch_size, recipe.seed)  # bad data must show before anything is written
+    callbacks = recipe.callbacks(samples)
     checkpoint.rehearse(model)
+    for note in notes_of(samples.train) if verbose else ():
+        print(note)
     folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")

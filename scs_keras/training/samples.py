@@ -12,7 +12,8 @@ from scs_keras.core.arguments import is_count, is_integer
 class Samples(Protocol):
     """A part of a data set, read and checked when it is made.
 
-    It may say with `file_names` the names of those that it is from, see `files_of`.
+    It may say with `file_names` the names of those that it is from, see `files_of`, and with `notes` what of the files
+    was changed or left out, see `notes_of`.
 
     Attributes:
         name: of the data, for tables and messages.
@@ -44,6 +45,11 @@ class Samples(Protocol):
 def files_of(samples: Samples) -> list[str]:
     """Names of the files that samples are from; [] for samples that do not say."""
     return list(getattr(samples, "file_names", ()))
+
+
+def notes_of(samples: Samples) -> list[str]:
+    """Sentences on what was cut out, changed or left out of the files; [] for samples that do not say."""
+    return list(getattr(samples, "notes", ()))
 
 
 def training_dataset(samples: Samples, size: int, seed: int = 0, start_step: int = 0) -> Any:

@@ -21,7 +21,8 @@ class Column:
         digits: decimal places.
         better: "lower", "higher", or "" for neither.
         main: whether it is in model cards and in the tables of parts (lead times, classes, ...).
-        block: columns of one block, in a row, share a table.
+        block: columns of one block share a table.
+        note: what it means, a sentence, if the notes of its `Scores` do not say it.
     """
 
     name: str
@@ -30,10 +31,15 @@ class Column:
     better: str = "lower"
     main: bool = True
     block: str = ""
+    note: str = ""
 
     def text(self, value: float | None) -> str:
         """The value as it is shown; a dash where it is not defined."""
         return "-" if value is None else f"{value:.{self.digits}f}"
+
+    def margin(self, interval: tuple[float, float] | None) -> str:
+        """Half of an interval as it is shown behind a value; nothing for None."""
+        return "" if interval is None else f"±{(interval[1] - interval[0]) / 2:.{self.digits}f}".replace("±0.", "±.")
 
     def best(self, values: Sequence[float | None]) -> float | None:
         """The best of the values; None where neither direction is better or fewer than two are defined."""
@@ -72,11 +78,32 @@ class Scores(abc.ABC):
         """{axis: {part: {metric: value}}}: the same for each lead time, class, event, ...; {} for no axis."""
         return {}
 
+    def intervals(self) -> Mapping[str, tuple[float, float] | None]:
+        """{metric: (low, high)} of `result`, the confidence intervals; without those that are not known."""
+        return {}
+
+    def extras(self, scores: Mapping[str, Any]) -> dict[str, Any]:
+        """What the JSON has besides scores and parts, plain data.
+
+        Args:
+            scores: {prediction: Scores}, itself among them.
+        """
+        return {}
+
+    def remarks(self, scores: Mapping[str, Any]) -> list[str]:
+        """Lines below the tables of all samples; the argument as for `extras`."""
+        return []
+
 
 def check_output(target: np.ndarray, output: np.ndarray, about: Mapping[str, Any]) -> None:
     """Raises ValueError unless a prediction is finite and has the shape of its target."""
     if np.shape(output) != np.shape(target):
         raise ValueError(f"must have shape {np.shape(target)} on {about['group']}. Received: {np.shape(output)}.")
+    check_finite(output, about)
+
+
+def check_finite(output: np.ndarray, about: Mapping[str, Any]) -> None:
+    """Raises ValueError unless a prediction is finite."""
     if not np.isfinite(output).all():
         raise ValueError(f"has NaN or infinite values on {about['group']}; it cannot be scored.")
 
@@ -97,30 +124,53 @@ def by_part(scores: Mapping[str, Scores]) -> dict[str, dict[str, dict[str, dict[
 
 
 def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
-    """All scores as text: a table of all samples, the best of each column with a star, then one for each axis."""
-    columns = next(iter(scores.values())).columns
+    """All scores as text: tables of all samples, the best of each column with a star, then those of each axis.
+
+    Notes of columns stand above the first table that has them; where intervals are known, half of them behind the
+    value. A table leaves out predictions that have none of its scores, if others have some.
+    """
+    first = next(iter(scores.values()))
     results = {name: each.result() for name, each in scores.items()}
-    lines = [f"{title} ({next(iter(scores.values())).notes})"]
-    for block in dict.fromkeys(column.block for column in columns):
-        lines += ["", *_over_columns([column for column in columns if column.block == block], results)]
+    intervals = {name: each.intervals() for name, each in scores.items()}
+    lines, told = [f"{title} ({first.notes})"], {""}
+    for block in dict.fromkeys(column.block for column in first.columns):
+        columns = [column for column in first.columns if column.block == block]
+        notes = [note for note in dict.fromkeys(column.note for column in columns) if note not in told]
+        told.update(notes)
+        lines += ["", " ".join(notes)] if notes else []
+        lines += ["", *_over_columns(columns, _defined(columns, results), intervals)]
+    remarks = first.remarks(scores)
+    lines += ["", *remarks] if remarks else []
     for axis, parts in by_part(scores).items():
         if len(parts) < 2:  # the same once more
             continue
         lines += ["", "", f"By {axis}:"]
-        for column in columns:
+        for column in first.columns:
             if column.main:
-                lines += ["", *_over_parts(column, parts)]
+                defined = _defined([column], results)
+                chosen = {part: {name: values[name] for name in defined} for part, values in parts.items()}
+                lines += ["", *_over_parts(column, chosen)]
     return "\n".join(lines)
+
+
+def _defined(columns, results):
+    """The predictions that have one of the scores; all, if none has."""
+    found = {
+        name: values
+        for name, values in results.items()
+        if any(values.get(column.name) is not None for column in columns)
+    }
+    return found or results
 
 
 _WIDEST = 110  # characters of a line, about: beyond it a table of parts is turned
 
 
-def _over_columns(columns, results):
+def _over_columns(columns, results, intervals):
     rows = {name: [] for name in results}
     for column in columns:
         for name, cell in _starred(column, {name: values.get(column.name) for name, values in results.items()}).items():
-            rows[name].append(cell)
+            rows[name].append(cell + column.margin(intervals[name].get(column.name)))
     return table_rows([column.title for column in columns], rows)
 
 

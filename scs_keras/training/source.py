@@ -10,7 +10,7 @@ from scs_keras.training.output import Output
 from scs_keras.training.recipe import ARGUMENT, literal
 from scs_keras.training.task import Task, task
 from scs_keras.zoo.files import check_weights_file
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 if TYPE_CHECKING:
     import keras
@@ -24,9 +24,8 @@ class Source:
 
     Attributes:
         name: as it was given.
-        preset: with the arguments that were changed.
+        preset: with the arguments that were changed; its data set is what the model was trained on, or is for.
         weights: as for `zoo.load`.
-        dataset: what it was trained on, or is for.
         arguments: those that were changed.
         of_run: whether the weights are those of a training's folder.
     """
@@ -34,13 +33,21 @@ class Source:
     name: str
     preset: "Preset"
     weights: str | Path | None
-    dataset: str
     arguments: dict[str, Any]
     of_run: bool = False
 
     @property
     def task(self) -> Task:
         return task(self.preset.task)
+
+    @property
+    def dataset(self) -> str:
+        return self.preset.dataset
+
+    @property
+    def brought(self) -> bool:
+        """Whether the weights are a file that the user gives, which may be another model's."""
+        return not self.of_run and self.weights not in (None, "preset")
 
     def check_weights(self) -> None:
         """Raises ValueError unless there is a whole file of weights; no model is made for it."""
@@ -84,13 +91,13 @@ def source(what: str | Path, weights: str | Path | None = None, settings: Iterab
     arguments = _arguments(settings)
     if arguments:  # which are asked of the builder, and that needs a backend
         preset.check_arguments(arguments)
-    return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", preset.dataset, arguments)
+    return Source(preset.name, preset.with_arguments(**arguments), weights or "preset", arguments)
 
 
 def _of_run(folder, weights, settings):
     if weights:
         raise ValueError(
-            f"{folder} is a training, which has weights of its own. Leave {words('`weights`', '--weights')} out, or "
+            f"{folder} is a training, which has weights of its own. Leave {option('weights')} out, or "
             "give the name of its preset instead of the folder."
         )
     output = Output(folder)
@@ -104,8 +111,8 @@ def _of_run(folder, weights, settings):
     if changes:
         recipe.changed_preset.check_arguments(changes)
     arguments = {**recipe.arguments, **changes}
-    preset = recipe.changed_preset.with_arguments(**changes)
-    return Source(str(folder), preset, output.weights, recipe.dataset, arguments, of_run=True)
+    preset = replace(recipe.changed_preset.with_arguments(**changes), dataset=recipe.dataset)
+    return Source(str(folder), preset, output.weights, arguments, of_run=True)
 
 
 def _arguments(settings):
@@ -114,7 +121,7 @@ def _arguments(settings):
         key, separator, text = setting.partition("=")
         if not separator or not key.startswith(ARGUMENT):
             raise ValueError(
-                f"{words('settings', '--set')} {setting!r}: only arguments of the model can be set here. "
+                f"{words('`settings`', '--set')} {setting!r}: only arguments of the model can be set here. "
                 f"For example: {words('', '--set ')}{ARGUMENT}output_length=20."
             )
         arguments[key.removeprefix(ARGUMENT)] = literal(text)

@@ -3,7 +3,9 @@
 A task is two folders, `zoo/TASK` and `training/TASK`; nothing that tasks share names one.
 """
 
+import contextlib
 import importlib
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,9 @@ class Option:
         required: it must be given.
         positional: it is given by its place.
         writes: "file" or "folder" that is written there: whether it can be is checked before anything else.
+        passed_to: "predictors" or "baselines": which of a task's gets it; of options of `evaluate` for all data sets.
+        needs: {package to import: extra of scs-keras that brings it}, asked for first where the option of `evaluate` is
+            given.
     """
 
     command: str
@@ -51,6 +56,12 @@ class Option:
     required: bool = False
     positional: bool = False
     writes: str = ""
+    passed_to: str = "predictors"
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def python_name(self) -> str:
+        return self.name.replace("-", "_")
 
 
 @dataclass(frozen=True)
@@ -79,12 +90,14 @@ class Dataset:
         scored: the split that models are measured on.
         limit: at most so many samples, evenly spread, are scored for a model card; None for all.
         options: of `evaluate` for this data set, handed to `read` where given.
+        usual: {statistic: (least, most)} of its sequences' values, see `unusual`; {} where it is not known.
     """
 
     read: str
     scored: str = "test"
     limit: int | None = None
     options: tuple[Option, ...] = ()
+    usual: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,12 +109,13 @@ class Task:
         datasets: {name: Dataset}; a preset's own is `preset.dataset`.
         recipes: {name: class}, unique over all tasks.
         scores: "module:function"; `scores(preset)` gives an empty `Scores`.
-        predict: "module:function"; `predict(model, input, output, **options)` makes predictions from a user's file
-            or folder, writes them to the folder `output` and returns a line that says so. "": the task has none.
+        predict: "module:function"; `predict(source, input, output, **options)` reads a user's file or folder, makes
+            the model, `source.load()`, writes its predictions to the folder `output` and returns a line that says so.
+            It checks options and input before it makes the model. "": the task has none.
         predictors: "module:function"; `predictors(model, **options)` gives {name: Prediction}, what is scored of a
             model. "": {"model": model.predict}.
-        baselines: "module:function"; `baselines(preset, samples, train)` gives {name: Prediction} of what a model has
-            to beat; `train()` reads the training part, for those that are fitted.
+        baselines: "module:function"; `baselines(preset, samples, train, **options)` gives {name: Prediction} of what a
+            model has to beat; `train()` reads the training part, for those that are fitted.
         commands: {name: Command} of its own.
         options: of `evaluate` and `predict` for all its data sets.
         predict_needs: {package to import: extra of scs-keras that brings it} of `predict`.
@@ -142,10 +156,14 @@ class Task:
         return {"model": lambda x, about: model.predict(x, verbose=0)}
 
     def baselines_of(
-        self, preset: "Preset", samples: "Samples", train: Callable[[], "Samples"]
+        self, preset: "Preset", samples: "Samples", train: Callable[[], "Samples"], **options: Any
     ) -> dict[str, Prediction]:
         """{name: Prediction} of what a model has to beat."""
-        return resolve(self.baselines)(preset, samples, train)
+        return resolve(self.baselines)(preset, samples, train, **options)
+
+    def names_for(self, part: str) -> list[str]:
+        """Python's names of the options of `evaluate` that are passed to "predictors" or "baselines"."""
+        return [each.python_name for each in self.options if each.command == "evaluate" and each.passed_to == part]
 
     def options_of(self, command: str, dataset: str | None = None) -> list[Option]:
         """The options of a command, with those of a data set (None: of all data sets), each name once."""
@@ -158,7 +176,8 @@ def check_needs(needs: Mapping[str, str]) -> None:
     """Raises ImportError, with what to type, for the first package of {package: extra} that cannot be imported."""
     for package, extra in needs.items():
         try:
-            importlib.import_module(package)
+            with contextlib.redirect_stdout(io.StringIO()):  # some greet
+                importlib.import_module(package)
         except ImportError as error:
             raise ImportError(f'{package} is needed: pip install "scs-keras[{extra}]"') from error
 
@@ -167,7 +186,7 @@ def check_writable(options: Sequence[Option], values: Mapping[str, Any]) -> None
     """Raises OSError unless what the options say is written can be; values are by the options' names."""
     checks = {"file": check_output_file, "folder": check_output_folder}
     for option in options:
-        value = values.get(option.name.replace("-", "_"))
+        value = values.get(option.python_name)
         if option.writes and value is not None:
             checks[option.writes](value)
 

@@ -31,6 +31,13 @@ def words(python: str, typed: str | None = None, **commands: str) -> str:
     return commands.get(command, python if typed is None else typed)
 
 
+def option(name: str, value: object = None) -> str:
+    """An option, with the value if one is given: `--size 3` where a command was typed; `size`, size=3 in Python."""
+    if value is None:
+        return words(f"`{name}`", f"--{name}")
+    return words(f"{name}={value!r}", f"--{name} {value}")
+
+
 def presets_are_listed(task: str | None = None) -> str:
     """Sentence that says where the names of all presets, or those of a task, are."""
     python, typed = (f"{task!r}", f" --task {task}") if task else ("", "")

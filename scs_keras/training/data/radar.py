@@ -1,7 +1,7 @@
 """Sequences of radar images with their valid pixels: what forecasters and video models cut their samples from.
 
-The files' layout is in `radar_files`, the random crops and their augmentation in `radar_crops`; everything that a task
-needs is here.
+The files' formats are in `radar_files`, the random crops and their augmentation in `radar_crops`; everything that a
+task needs is here.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from scs_keras.core.arguments import is_count
-from scs_keras.training.data.radar_crops import Augmentation, draw_crop
-from scs_keras.training.data.radar_files import RadarEvent, read_event, read_events
+from scs_keras.training.data.radar_crops import Augmentation, draw_crop, lose_image
+from scs_keras.training.data.radar_event import RadarEvent
+from scs_keras.training.data.radar_files import read_event, read_events
+from scs_keras.training.data.radar_quantity import Reading
 
-__all__ = ["Augmentation", "RadarEvent", "RadarSequences", "read_event", "read_events"]
+__all__ = ["Augmentation", "RadarEvent", "RadarSequences", "Reading", "read_event", "read_events"]
 
 
 class RadarSequences:
@@ -46,9 +48,14 @@ class RadarSequences:
         return self.input_length + self.output_length
 
     def window(self, index: int) -> np.ndarray:
-        """float32 (time, height, width, 1), scaled to [0, 1]; the valid pixels are those of the event."""
+        """float32 (time, height, width, 1), scaled to [0, 1]; see `measured`."""
         event, start = self.windows[index]
         return event.scaled[start : start + self.length, :, :, None]
+
+    def measured(self, index: int) -> np.ndarray:
+        """bool (time, height, width, 1): pixels that were measured, not filled."""
+        event, start = self.windows[index]
+        return event.measured[start : start + self.length, :, :, None]
 
     def times(self, index: int) -> np.ndarray:
         """int64 (time,), Unix seconds UTC."""
@@ -78,7 +85,13 @@ class RadarSequences:
         valid = np.empty((size, side, side, 1), "float32")
         for sequence, mask in zip(sequences, valid):
             sequence[..., 0], mask[..., 0] = draw_crop(self.events, generator, side, self.length, augmentation)
+        self._lose_images(sequences, np.random.default_rng((seed, step, 1)), augmentation.lost_share)
         return sequences, valid
+
+    def _lose_images(self, sequences, generator, share):
+        for sequence in sequences if share else ():
+            if generator.random() < share:
+                lose_image(sequence[: self.input_length], generator)
 
     def _check_crops(self, step, size, seed, side):
         _check_whole_numbers(batch_size=size, crop=side)
@@ -88,7 +101,7 @@ class RadarSequences:
             if side > min(event.valid.shape):
                 height, width = event.valid.shape
                 raise ValueError(
-                    f"{event.name}.npz: crop={side} is larger than the frames, {height}x{width}. Use a smaller crop."
+                    f"{event.file}: crop={side} is larger than the frames, {height}x{width}. Use a smaller crop."
                 )
 
 
@@ -102,6 +115,6 @@ def _check_length(event: RadarEvent, input_length: int, output_length: int) -> N
     need, have = input_length + output_length, len(event.times)
     if have < need:
         raise ValueError(
-            f"{event.name}.npz: the sequence is too short. Needed: {need} frames ({input_length} to see and "
+            f"{event.file}: the sequence is too short. Needed: {need} frames ({input_length} to see and "
             f"{output_length} to forecast), found: {have}. Use a longer sequence or a shorter input or forecast."
         )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scs_keras.training.data.bilinear import resize
-from scs_keras.training.data.radar_files import RadarEvent
+from scs_keras.training.data.radar_event import RadarEvent
 from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
 
@@ -28,6 +28,7 @@ class Augmentation:
         detection_dbz: smallest and largest detection threshold; weaker echoes become dry, as at a less sensitive radar.
         candidates: so many places are drawn for each crop, of which a wetter one is likelier to be taken; 1 takes any.
         dry_share: in (0, 1], how likely a dry candidate is compared with one that is wet all over.
+        lost_share: in [0, 1], the share of sequences in which one of the observed images is blank or half-blank.
     """
 
     flips: bool = True
@@ -37,6 +38,7 @@ class Augmentation:
     detection_dbz: tuple[float, float] = (0.0, 15.0)
     candidates: int = 4
     dry_share: float = 0.05
+    lost_share: float = 0.0
 
     def __post_init__(self):
         strides = self.temporal_strides
@@ -55,6 +57,8 @@ class Augmentation:
             raise ValueError(f"candidates must be a whole number of 1 and more. Received: {self.candidates}")
         if not 0 < self.dry_share <= 1:
             raise ValueError(f"dry_share must be in (0, 1]. Received: {self.dry_share}")
+        if not 0 <= self.lost_share <= 1:
+            raise ValueError(f"lost_share must be in [0, 1]. Received: {self.lost_share}")
 
     @classmethod
     def none(cls) -> "Augmentation":
@@ -101,12 +105,21 @@ def _draw_place(events, generator, crop, length, augmentation) -> Place:
     event = events[generator.choice(len(events), p=weights / weights.sum())]
     stride = _draw_stride(event, generator, length, augmentation)
     span = (length - 1) * stride + 1
-    start = generator.integers(len(event.times) - span + 1)
+    start = _draw_start(event, generator, span, stride)
     height, width = event.valid.shape
     zoom = np.exp(generator.uniform(*np.log(augmentation.zoom)))
     size = min(max(2, round(crop / zoom)), height, width)
     top, left = generator.integers(height - size + 1), generator.integers(width - size + 1)
     return Place(event, slice(start, start + span, stride), top, left, size)
+
+
+def _draw_start(event, generator, span, stride) -> int:
+    """Of a place without filled images, if there is one: nothing is learnt from what was not seen."""
+    if not event.missing.any():
+        return int(generator.integers(len(event.times) - span + 1))
+    seen = np.lib.stride_tricks.sliding_window_view(~event.missing, span)[:, ::stride].all(axis=1)
+    starts = np.flatnonzero(seen) if seen.any() else np.arange(len(event.times) - span + 1)
+    return int(starts[generator.integers(len(starts))])
 
 
 def _draw_stride(event, generator, length, augmentation) -> int:
@@ -133,3 +146,12 @@ def _alter_intensity(images, generator, augmentation):
 def _flip(images, valid, turn, mirror):
     images, valid = np.rot90(images, turn, axes=(1, 2)), np.rot90(valid, turn)
     return (images[:, :, ::-1], valid[:, ::-1]) if mirror else (images, valid)
+
+
+def lose_image(images: np.ndarray, generator: np.random.Generator) -> None:
+    """Blanks one of the images (time, height, width, ...), or one half of it, in place."""
+    half_height, half_width = images.shape[1] // 2, images.shape[2] // 2
+    whole, first, second = slice(None), slice(0, half_height), slice(half_height, None)
+    left, right = slice(0, half_width), slice(half_width, None)
+    areas = ((whole, whole), (first, whole), (second, whole), (whole, left), (whole, right))
+    images[(generator.integers(len(images)), *areas[generator.integers(len(areas))])] = 0

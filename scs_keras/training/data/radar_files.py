@@ -1,108 +1,74 @@
-"""Reads radar rain sequences from npz files, one file per event.
+"""Radar events from files as services write them: one file an event, or a folder with one file per time.
 
-A file holds
-    rain          (time, height, width), uint16 in 0.01 mm/h, or floating point in mm/h
-    valid         (height, width) bool, the pixels that have data in every frame
-    times         (time,) int64, Unix seconds UTC, strictly regular
-    step_minutes  the minutes between two frames
-and may hold `km_per_pixel` and `source`. Whatever else it holds is not read. A folder needs nothing but such files; a
-`split.json` beside them, {"train": [file names], "val": [file names]}, divides them by event.
+Formats, each in a file of its own: npz (`radar_npz` has the layout), ODIM HDF5 composites (`radar_odim`), NetCDF of
+the CF conventions (`radar_netcdf`), GeoTIFF (`radar_geotiff`), and what pysteps' importers read (`radar_pysteps`). A
+folder of events needs nothing but those; a `split.json` beside them, {"train": [file names], "val": [file names]},
+divides them by event.
 """
 
-import functools
 import json
-import zipfile
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
+import h5py
 
-from scs_keras.training.data.folders import entries, named, warn_left_out
-from scs_keras.zoo.radar_units import rain_to_scaled
+from scs_keras.training.data import radar_geotiff, radar_netcdf, radar_npz, radar_odim, radar_pysteps
+from scs_keras.training.data.folders import entries, in_order, named, no_notes, warn_left_out
+from scs_keras.training.data.radar_event import SPARE, Images, RadarEvent, event_of, joined
+from scs_keras.training.data.radar_quantity import Reading, typed_as
 
+_HDF5, _NETCDF, _GEOTIFF = (".h5", ".hdf", ".hdf5"), (".nc", ".nc4", ".cdf"), (".tif", ".tiff")
+_PER_TIME = (*_HDF5, *_NETCDF, *_GEOTIFF)  # files that may hold one image each
+_KINDS = ".npz, ODIM HDF5 (.h5), CF NetCDF (.nc), GeoTIFF (.tif)"
 _LAYOUT = (
-    "one .npz file per event, with rain (time, height, width) uint16 in 0.01 mm/h, valid (height, width) bool, "
-    "times (time,) int64 Unix seconds, and step_minutes. Radar composites that can be brought into this layout are "
-    "public, e.g. https://github.com/pySTEPS/pysteps-data and https://meteonet.umr-cnrm.fr"
+    f"{_KINDS}, each an event, or a sub-folder for each event with one file per time; .npz with {radar_npz.LAYOUT}"
 )
-_REQUIRED = ("rain", "valid", "times", "step_minutes")
-_BROKEN_FILE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 
 
-@dataclass(frozen=True, eq=False)
-class RadarEvent:
-    """A rain sequence of one radar.
+def read_event(path: str | Path, reading: Reading = Reading(), last: int | None = None) -> RadarEvent:
+    """Reads one radar event.
 
-    Attributes:
-        name: the file's name without `.npz`.
-        rain_mm_h: float32 (time, height, width), mm/h, 0 at pixels that are not valid.
-        valid: bool (height, width).
-        times: int64 (time,), Unix seconds UTC.
-        step_minutes: minutes between two frames.
-        km_per_pixel: size of a pixel, None if the file does not say.
-        source: where the data came from, "" if the file does not say.
-    """
-
-    name: str
-    rain_mm_h: np.ndarray
-    valid: np.ndarray
-    times: np.ndarray
-    step_minutes: float
-    km_per_pixel: float | None = None
-    source: str = ""
-
-    @functools.cached_property
-    def scaled(self) -> np.ndarray:
-        """The frames as the models see them: float32 (time, height, width) in [0, 1], see `rain_to_scaled`."""
-        return rain_to_scaled(self.rain_mm_h)
-
-
-def read_event(path: str | Path) -> RadarEvent:
-    """Reads one npz file of the layout above.
-
-    `rain` of uint16 is taken as 0.01 mm/h, `rain` of a floating type as mm/h; no other type is accepted. Pixels that
-    are not valid become 0, whatever the file holds there.
+    Args:
+        path: a file of a format above, or a folder with one such file per time (not npz).
+        reading: what the user says of its unit, Z-R, variable and importer.
+        last: only so many images, the last ones; None: all.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is broken or does not follow the layout; the message names the file, and the frame if one
-            is to blame.
+        ValueError: a file is broken or not of the formats, or images are too small, without data, at other steps or
+            with gaps; the message names the file and says what to type.
+        ImportError: a package that the format needs is missing.
     """
     path = Path(path)
+    if path.is_dir():
+        paths = [each for each in no_notes(entries(path)) if each.is_file() and _is_radar(each, reading)]
+        if not paths:
+            raise FileNotFoundError(f"{path}: the folder has no radar files, one per time. {_found(path)}")
+        warn_left_out(path, [each for each in no_notes(entries(path)) if each not in paths], _KINDS)
+        images = joined(_read_all(paths, reading, last), str(path))
+        return event_of(images, path.name, path.name, str(path), last)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file. Expected {_LAYOUT}.")
-    content = _load(path)
-    rain, valid = content["rain"], content["valid"]
-    _check_shapes(path, content)
-    step_minutes = content["step_minutes"].item()
-    _check_times(path, content["times"], step_minutes)
-    return RadarEvent(
-        name=path.stem,
-        rain_mm_h=_rain_mm_h(path, rain, valid.astype(bool)),
-        valid=valid.astype(bool),
-        times=content["times"].astype("int64"),
-        step_minutes=step_minutes,
-        km_per_pixel=content["km_per_pixel"].item() if "km_per_pixel" in content else None,
-        source=str(content.get("source", "")),
-    )
+    return event_of(_reader(path, reading)(path, reading), path.stem, path.name, str(path), last)
 
 
-def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[str] = ()) -> list[RadarEvent]:
-    """Reads the events of a folder in the order of their file names, numbers as numbers.
+def read_events(
+    folder: str | Path, split: str | None = None, exclude: Iterable[str] = (), reading: Reading = Reading()
+) -> list[RadarEvent]:
+    """Reads the events of a folder in the order of their names, numbers as numbers.
 
     Without a split.json, what else lies there is named in a warning.
 
     Args:
-        folder: holds the npz files; sub-folders are not read.
-        split: None for all files, "train" or "val" for those that `split.json` lists under that name. Without a
+        folder: holds files, each an event, and sub-folders with one file per time, each an event.
+        split: None for all events, "train" or "val" for those that `split.json` lists under that name. Without a
             `split.json` all events are for training: "train" gives all, "val" an empty list.
-        exclude: names of events (with or without `.npz`) to leave out.
+        exclude: names of events (with or without ending) to leave out.
+        reading: see `read_event`.
 
     Raises:
-        FileNotFoundError: the folder, its npz files or a file that `split.json` lists do not exist.
-        ValueError: a file is broken (see `read_event`), or frames differ in size between the files.
+        FileNotFoundError: the folder, its events or one that `split.json` lists do not exist.
+        ValueError: an event is broken (see `read_event`), or frames differ in size between events.
     """
     folder = Path(folder)
     if split not in (None, "train", "val"):
@@ -110,25 +76,90 @@ def read_events(folder: str | Path, split: str | None = None, exclude: Iterable[
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder. Expected a folder with {_LAYOUT}.")
     found = entries(folder)
-    paths = [path for path in found if path.suffix.lower() == ".npz" and path.is_file()]
+    paths = [path for path in found if _is_event(path, reading)]
     if not paths:
-        raise FileNotFoundError(
-            f"{folder}: the folder has no .npz file. Expected {_LAYOUT}. It holds: {named(found) or 'nothing'}."
-        )
+        raise FileNotFoundError(f"{folder}: the folder has no radar events. {_found(folder)}")
     if not (folder / "split.json").is_file():  # which says what is read
-        warn_left_out(folder, [path for path in found if path not in paths], ".npz files, not those of sub-folders")
-    excluded = {name.removesuffix(".npz") for name in exclude}
-    paths = [path for path in _split(folder, paths, split) if path.stem not in excluded]
-    events = [read_event(path) for path in paths]
+        warn_left_out(folder, [path for path in found if path not in paths], f"{_KINDS}, and sub-folders of these")
+    excluded = {_name(name) for name in exclude}
+    paths = [path for path in _split(folder, paths, split) if _name(path.name) not in excluded]
+    events = [read_event(path, reading) for path in paths]
     for event in events[1:]:
         if event.valid.shape != events[0].valid.shape:
             raise ValueError(
                 f"{folder}: all events of a folder must have frames of one size. "
-                f"Received: {events[0].name}.npz with {_size(events[0].valid)} and "
-                f"{event.name}.npz with {_size(event.valid)} (height x width). "
+                f"Received: {events[0].file} with {_size(events[0].valid)} and "
+                f"{event.file} with {_size(event.valid)} (height x width). "
                 "Cut them to one size or put them into folders of their own."
             )
     return events
+
+
+def _reader(path: Path, reading: Reading) -> Callable[[Path, Reading], Images]:
+    suffix = path.suffix.lower()
+    if reading.importer:
+        return radar_pysteps.read
+    if suffix == ".npz":
+        return radar_npz.read
+    if suffix in _GEOTIFF:
+        return radar_geotiff.read
+    if suffix in _NETCDF:
+        return radar_netcdf.read
+    if suffix in _HDF5:
+        return _hdf5_reader(path)
+    raise ValueError(
+        f"{path}: files of this kind are not read. Expected {_LAYOUT}. With pysteps, type the importer for it: "
+        f"{typed_as('importer', 'NAME')}"
+    )
+
+
+def _hdf5_reader(path):
+    try:
+        if radar_odim.is_odim(path):
+            return radar_odim.read
+        with h5py.File(path) as file:
+            names = list(file)
+            if any("DIMENSION_LIST" in each.attrs for each in file.values()):  # NetCDF's dimensions
+                return radar_netcdf.read
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as HDF5 ({' '.join(str(error).split())}). It may be truncated; get or write it "
+            "again."
+        ) from error
+    raise ValueError(
+        f"{path}: is HDF5, but neither an ODIM composite (/what, /dataset1/data1) nor NetCDF. It holds: "
+        f"{', '.join(names[:10]) or 'nothing'}. With pysteps, type the importer for it, e.g. "
+        f"{typed_as('importer', 'knmi_hdf5')}"
+    )
+
+
+def _read_all(paths, reading, last):
+    """[(name, Images)]; with `last` only what can be among the last images is kept, so that memory does not grow."""
+    parts = []
+    for path in paths:
+        parts.append((path.name, _reader(path, reading)(path, reading)))
+        if last is not None:
+            parts = sorted(parts, key=lambda part: part[1].times[-1])[-(last + SPARE) :]
+    return parts
+
+
+def _is_radar(path, reading):
+    return bool(reading.importer) or path.suffix.lower() in _PER_TIME
+
+
+def _is_event(path, reading):
+    if path.is_dir():
+        return any(each.is_file() and _is_radar(each, reading) for each in no_notes(entries(path)))
+    return path.suffix.lower() == ".npz" or path.suffix.lower() in _PER_TIME
+
+
+def _name(name):
+    """A name without the ending of a radar file."""
+    return next((name.removesuffix(each) for each in (".npz", *_PER_TIME) if name.lower().endswith(each)), name)
+
+
+def _found(folder):
+    return f"Expected {_LAYOUT}. It holds: {named(in_order(entries(folder))) or 'nothing'}."
 
 
 def _split(folder: Path, paths: list[Path], split: str | None) -> list[Path]:
@@ -139,94 +170,17 @@ def _split(folder: Path, paths: list[Path], split: str | None) -> list[Path]:
         return paths if split == "train" else []
     try:
         names = json.loads(listing.read_text(encoding="utf-8"))[split]
-        wanted = {str(name).removesuffix(".npz") for name in list(names)}
+        wanted = {_name(str(name)) for name in list(names)}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f'{listing}: expected {{"train": [file names], "val": [file names]}}. Received something else ({error!r}). '
             "Correct the file, or delete it to use every event for training."
         ) from error
-    missing = wanted - {path.stem for path in paths}
+    missing = wanted - {_name(path.name) for path in paths}
     if missing:
-        raise FileNotFoundError(
-            f"{listing}: lists files that are not in the folder: {', '.join(sorted(missing))} (.npz)."
-        )
-    return [path for path in paths if path.stem in wanted]
+        raise FileNotFoundError(f"{listing}: lists events that are not in the folder: {', '.join(sorted(missing))}.")
+    return [path for path in paths if _name(path.name) in wanted]
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of the file, read to the end, so that a truncated file is noticed here."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            content = {name: archive[name] for name in (*_REQUIRED, "km_per_pixel", "source") if name in names}
-    except _BROKEN_FILE as error:
-        raise ValueError(
-            f"{path}: cannot be read as an npz file of plain arrays ({error}). It may be truncated or hold "
-            "frames of different size; get or write it again."
-        ) from error
-    except (AttributeError, TypeError) as error:  # a bare .npy array under an .npz name has no files
-        raise ValueError(f"{path}: is not an npz file. Expected {_LAYOUT}.") from error
-    missing = [name for name in _REQUIRED if name not in content]
-    if missing:
-        raise ValueError(
-            f"{path}: {', '.join(missing)} not found. The file holds: {', '.join(names) or 'nothing'}. "
-            f"Expected {_LAYOUT}."
-        )
-    return content
-
-
-def _check_shapes(path: Path, content: dict[str, np.ndarray]) -> None:
-    rain, valid, times = content["rain"], content["valid"], content["times"]
-    if rain.ndim != 3 or 0 in rain.shape:
-        raise ValueError(f"{path}: rain must be (time, height, width). Received: shape {rain.shape}.")
-    if valid.shape != rain.shape[1:]:
-        raise ValueError(
-            f"{path}: valid must have the frames' size, {rain.shape[1]}x{rain.shape[2]}. Received: shape {valid.shape}."
-        )
-    if valid.dtype != bool and not np.isin(valid, (0, 1)).all():
-        raise ValueError(f"{path}: valid must be bool (or 0 and 1). Received: {valid.dtype} with other values.")
-    if times.shape != rain.shape[:1]:
-        raise ValueError(f"{path}: times must have one entry per frame, ({len(rain)},). Received: shape {times.shape}.")
-    for name in ("step_minutes", "km_per_pixel"):
-        value = content.get(name, np.zeros(()))
-        if value.size != 1 or value.dtype.kind not in "iuf":
-            raise ValueError(f"{path}: {name} must be one number. Received: {value.dtype} of shape {value.shape}.")
-
-
-def _check_times(path: Path, times: np.ndarray, step_minutes: float) -> None:
-    if not np.issubdtype(times.dtype, np.integer):
-        raise ValueError(f"{path}: times must be whole Unix seconds (int64). Received: {times.dtype}.")
-    if not step_minutes > 0:
-        raise ValueError(f"{path}: step_minutes must be above 0. Received: {step_minutes}.")
-    steps = np.diff(times.astype("int64"))
-    wrong = np.flatnonzero(steps != round(60 * step_minutes))
-    if wrong.size:
-        frame = int(wrong[0])
-        raise ValueError(
-            f"{path}: the frames must follow each other every {step_minutes:g} min (step_minutes), without gaps. "
-            f"Received: {steps[frame] / 60:g} min between frame {frame} and frame {frame + 1}. "
-            "Cut the sequence at its gaps into files of their own."
-        )
-
-
-def _rain_mm_h(path: Path, rain: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    if rain.dtype.kind == "u" and rain.dtype.itemsize == 2:  # of either byte order
-        rain_mm_h = rain.astype("float32") / np.float32(100)  # a division keeps 50 exactly 0.5
-    elif np.issubdtype(rain.dtype, np.floating):
-        rain_mm_h = rain.astype("float32")
-    else:
-        raise ValueError(f"{path}: rain must be uint16 (0.01 mm/h) or floating point (mm/h). Received: {rain.dtype}.")
-    rain_mm_h = np.where(valid, rain_mm_h, np.float32(0))
-    for wrong, what in ((~np.isfinite(rain_mm_h), "NaN or infinite"), (rain_mm_h < 0, "negative")):
-        frames = np.flatnonzero(wrong.any(axis=(1, 2)))
-        if frames.size:
-            raise ValueError(
-                f"{path}: rain must be finite and not negative at valid pixels. "
-                f"Received: {int(wrong[frames[0]].sum())} {what} pixels in frame {frames[0]} "
-                f"({frames.size} such frames). Set pixels without data to False in valid."
-            )
-    return rain_mm_h
-
-
-def _size(frame: np.ndarray) -> str:
+def _size(frame) -> str:
     return f"{frame.shape[0]}x{frame.shape[1]}"

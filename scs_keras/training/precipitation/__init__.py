@@ -1,9 +1,21 @@
 """Precipitation forecasts from weather radar: data, recipe, scores, predictions and demo."""
 
-from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.precipitation.recipe import PrecipitationNowcast, PrecipitationRadar
 from scs_keras.training.task import Command, Dataset, Option, Task
 
 _HERE = "scs_keras.training.precipitation"
+
+_READING = {  # what a user says of radar files in place of what these say
+    "zr": "a,b of Z = a R^b that makes rain of reflectivity, e.g. 300,1.4",
+    "unit": "of the numbers in the files: dBZ, mm/h, mm/5min, mm (since the image before), 0.01 mm/h, ...",
+    "variable": "name of the variable, or ODIM quantity, to read",
+    "importer": "of pysteps, for other files: NAME or NAME,argument=value,...",
+}
+
+
+def _reading(command: str) -> tuple[Option, ...]:
+    return tuple(Option(command, name, help) for name, help in _READING.items())
+
 
 TASK = Task(
     name="precipitation",
@@ -11,14 +23,18 @@ TASK = Task(
         "radar": Dataset(
             read=f"{_HERE}.samples:read",
             scored="val",
-            options=(Option("evaluate", "stride", "a window starts at every so many images", type=int, default=1),),
+            options=(
+                Option("evaluate", "stride", "a window starts at every so many images", type=int, default=1),
+                *_reading("evaluate"),
+            ),
         )
     },
-    recipes={"precipitation_radar": PrecipitationRadar},
+    recipes={"precipitation_radar": PrecipitationRadar, "precipitation_nowcast": PrecipitationNowcast},
     scores=f"{_HERE}.scores:RainScores",
+    predictors=f"{_HERE}.scores:predictors",
     baselines=f"{_HERE}.scores:baselines",
     predict=f"{_HERE}.predict:predict",
-    predict_needs={"matplotlib": "pictures"},
+    predict_needs={"matplotlib": "pictures", "PIL": "pictures"},
     commands={
         "demo": Command(
             f"{_HERE}.demo:demo",
@@ -27,5 +43,17 @@ TASK = Task(
             needs={"matplotlib": "pictures", "PIL": "pictures"},
         )
     },
-    options=(Option("predict", "steps", "number of images to forecast", type=int),),
+    options=(
+        Option("predict", "steps", "number of images to forecast", type=int),
+        Option("predict", "format", "of the forecast", default="npz", choices=("npz", "netcdf", "odim")),
+        *_reading("predict"),
+        Option(
+            "evaluate",
+            "baselines",
+            "also score the nowcasts of pysteps",
+            choices=("pysteps",),
+            passed_to="baselines",
+            needs={"pysteps": "radar"},
+        ),
+    ),
 )

@@ -1,71 +1,64 @@
-"""Scores of rain forecasts: counts pooled over images, lead times and valid pixels (Eq. 25-28), and the baselines."""
+"""Scores of rain forecasts, pooled over images, lead times and valid pixels, with intervals; and the baselines."""
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from scs_keras.training.precipitation import bootstrap, uncertainty
+from scs_keras.training.precipitation.tally import (
+    BAND_KM,
+    LEVELS,
+    SCALES_KM,
+    THRESHOLDS,
+    reliability_of,
+    scores_of,
+    stacked,
+    tally,
+)
 from scs_keras.training.samples import Samples
-from scs_keras.training.scores import Column, Scores, check_output
+from scs_keras.training.scores import Column, Scores, check_finite, finite
 from scs_keras.training.task import Prediction
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.radar_units import PAPER_THRESHOLD, rain_to_scaled
 
-THRESHOLDS = {str(mm_h): float(rain_to_scaled(mm_h)) for mm_h in (0.5, 2, 5, 10)} | {"paper": PAPER_THRESHOLD}
-"""Suffix of csi_, far_ and pod_ (numbers are mm/h): threshold on the scaled image. Events are values at or above it."""
-
-_TOLERANCE = 1e-6  # 0.00007 dBZ: rain of exactly 0.5 mm/h is an event at 0.5 mm/h, however its logarithm was rounded
+PRODUCTS = ("mean", "matched", "probability")
+"""What is scored of a model that gives several forecasts."""
 
 
-class Tally:
-    """Sums of squared errors and of hits, misses and false alarms at each threshold."""
-
-    def __init__(self):
-        self.pixels, self.squared_error = 0, 0.0
-        self.hits, self.misses, self.false_alarms = np.zeros((3, len(THRESHOLDS)), "int64")
-
-    def add(self, target: np.ndarray, forecast: np.ndarray) -> None:
-        """Adds pixels: target and forecast, scaled, (pixels,)."""
-        self.pixels += target.size
-        self.squared_error += float(np.square(forecast - target, dtype="float64").sum())
-        for index, threshold in enumerate(THRESHOLDS.values()):
-            observed, expected = target >= threshold - _TOLERANCE, forecast >= threshold - _TOLERANCE
-            hits = int((observed & expected).sum())
-            self.hits[index] += hits
-            self.misses[index] += int(observed.sum()) - hits
-            self.false_alarms[index] += int(expected.sum()) - hits
-
-    @classmethod
-    def total(cls, tallies: Iterable["Tally"]) -> "Tally":
-        """The sum of tallies."""
-        total = cls()
-        for each in tallies:
-            for name, value in vars(each).items():
-                setattr(total, name, getattr(total, name) + value)
-        return total
-
-    def scores(self) -> dict[str, float | None]:
-        """{metric: value}; None where one is not defined (nothing to divide by)."""
-        scores = {"mse": _ratio(self.squared_error, self.pixels)}
-        for suffix, hit, miss, false_alarm in zip(THRESHOLDS, self.hits, self.misses, self.false_alarms):
-            scores[f"csi_{suffix}"] = _ratio(hit, hit + miss + false_alarm)  # Eq. 25
-            scores[f"far_{suffix}"] = _ratio(false_alarm, hit + false_alarm)  # Eq. 26
-            scores[f"pod_{suffix}"] = _ratio(hit, hit + miss)  # Eq. 27
-            if suffix == "paper":  # Eq. 28 on 0/1 images: the sum of products is the hits, of squares the events
-                scores["correlation"] = _ratio(hit, math.sqrt(int(hit + false_alarm) * int(hit + miss)))
-        return {column.name: scores[column.name] for column in RainScores.columns}
-
-
-def _ratio(part, whole) -> float | None:
-    return float(part / whole) if whole else None
+_NOTES = dict(
+    bias="Bias: area forecast over area observed, best 1.",
+    spectrum="Spectrum: power forecast over power observed at wavelengths of {}-{} km, best 0.".format(*BAND_KM),
+    brier="Brier score of the probability that rain reaches so many mm/h.",
+    crps="CRPS in mm/h, of rain rounded down to the thresholds.",
+    fss="FSS: fractions skill score at thresholds in mm/h, in squares of so many km.",
+)
 
 
 def _columns():
     yield Column("mse", "MSE", digits=5)
     for suffix in THRESHOLDS:
-        yield Column(f"csi_{suffix}", f"CSI {suffix}", better="higher")
-    yield Column("correlation", "correlation", better="higher")
+        yield Column(f"csi_{suffix}", f"CSI {suffix}", better="higher", block="paper" if suffix == "paper" else "")
+    yield Column("correlation", "correlation", better="higher", block="paper")
+    for suffix in THRESHOLDS:
+        yield Column(
+            f"bias_{suffix}",
+            f"bias {suffix}",
+            digits=3,
+            better="",
+            main=suffix != "paper",
+            block="bias",
+            note=_NOTES["bias"],
+        )
+    yield Column("spectrum", "spectrum dB", digits=2, better="", block="bias", note=_NOTES["spectrum"])
+    yield Column("crps", "CRPS", main=False, block="probability", note=_NOTES["crps"])
+    for level in LEVELS:
+        yield Column(
+            f"brier_{level}", f"Brier {level}", digits=5, main=False, block="probability", note=_NOTES["brier"]
+        )
+    for level in LEVELS:
+        for km in SCALES_KM:
+            name, title = f"fss_{level}_{km}km", f"FSS {level} {km} km"
+            yield Column(name, title, better="higher", main=False, block=f"fss {level}", note=_NOTES["fss"])
     for suffix in THRESHOLDS:
         yield Column(f"far_{suffix}", f"FAR {suffix}", main=False, block="far")
     for suffix in THRESHOLDS:
@@ -73,45 +66,154 @@ def _columns():
 
 
 class RainScores(Scores):
-    """MSE, correlation, CSI, FAR and POD; also for each event and each lead time."""
+    """MSE, CSI, frequency bias, FSS, power spectrum, Brier score, CRPS, FAR, POD; also for each event and lead time.
+
+    A forecast of 1 channel is scaled rain. One of 4 holds probabilities that rain reaches 0.5, 2, 5, 10 mm/h, of which
+    the Brier score, the reliability diagram and the CRPS are known; scaled rain counts as probabilities 0 and 1.
+    """
 
     columns = tuple(_columns())
     notes = "MSE in (70 dBZ)², CSI, FAR and POD at thresholds in mm/h, `paper` and the correlation at 35 dBZ."
     card_axis = "event"
 
     def __init__(self, preset: Preset | None = None):
-        self.tallies: dict[tuple[str, float], Tally] = {}  # by event and lead time in minutes
+        self.images: list[bootstrap.Scored] = []
+        self.minutes: list[float] = []  # lead time of each image
+        self.tallies: list[np.ndarray] = []  # and its sums
+        self.km_per_pixel: dict[str, float | None] = {}  # of each event
 
     def add(self, target: np.ndarray, output: np.ndarray, weight: np.ndarray, about: Mapping[str, Any]) -> None:
-        """Adds a window: target, output and weight (time, height, width, 1); pixels of weight 0 do not count."""
-        check_output(target, output, about)
+        """Adds a window: target and weight (time, height, width, 1), output (time, height, width, 1 or 4).
+
+        Pixels of weight 0 do not count.
+        """
+        _check(target, output, about)
+        times, step, event = about["times"], about["step_minutes"], about["group"]
+        km = self.km_per_pixel[event] = about.get("km_per_pixel")
         for lead, (image, forecast, valid) in enumerate(zip(target, output, weight > 0), start=1):
-            tally = self.tallies.setdefault((about["group"], lead * about["step_minutes"]), Tally())
-            tally.add(image[valid], forecast[valid])
+            time = times[len(times) - len(target) + lead - 1]
+            self.images.append(bootstrap.Scored(event, time, times[0], times[-1], step * 60))
+            self.minutes.append(lead * step)
+            self.tallies.append(tally(image[..., 0], forecast, valid[..., 0], km))
 
     def result(self) -> dict[str, float | None]:
-        return Tally.total(self.tallies.values()).scores()
+        return self._scores(slice(None))
 
     def parts(self) -> dict[str, dict[str, dict[str, float | None]]]:
-        events = dict.fromkeys(event for event, _ in self.tallies)
-        minutes = sorted({lead for _, lead in self.tallies})
         return {
-            "event": {name: self._part(lambda event, _, name=name: event == name) for name in events},
-            "lead time": {f"+{m:g} min": self._part(lambda _, lead, m=m: lead == m) for m in minutes},
+            axis: {part: self._scores(images) for part, images in parts.items()}
+            for axis, parts in self._parts().items()
         }
 
-    def _part(self, belongs: Callable[[str, float], bool]) -> dict[str, float | None]:
-        return Tally.total(tally for key, tally in self.tallies.items() if belongs(*key)).scores()
+    def _parts(self):
+        """{axis: {part: its images, bool (images,)}}."""
+        events, minutes = np.array([image.file for image in self.images]), np.array(self.minutes)
+        return {
+            "event": {event: events == event for event in self.km_per_pixel},
+            "lead time": {f"+{lead:g} min": minutes == lead for lead in np.unique(minutes)},
+        }
+
+    def _scores(self, images):
+        return self._values(scores_of(stacked(self.tallies)[images].sum(axis=0)))
+
+    def _values(self, scores):
+        return {column.name: finite(scores[column.name]) for column in self.columns}
+
+    @property
+    def blocks(self) -> bootstrap.Blocks:
+        """The images in blocks; those of other forecasts of the same windows are the same."""
+        return bootstrap.divide(self.images)
+
+    def drawn(self, event: str | None = None) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
+        """The scores, and their values in the bootstrap.
+
+        Args:
+            event: one of `blocks`; None for all images.
+
+        Returns:
+            {metric: value}, and {metric: (replicates,), NaN where not defined}, which is {} for too few blocks.
+        """
+        blocks = self.blocks
+        sums = blocks.sums(stacked(self.tallies))
+        if event is not None:
+            sums = sums[blocks.of_event[event]]
+        replicates = bootstrap.replicates(sums)
+        return self._values(scores_of(sums.sum(axis=0))), {} if replicates is None else scores_of(replicates)
+
+    def intervals(self) -> dict[str, tuple[float, float] | None]:
+        replicates = self.drawn()[1]
+        return {column.name: bootstrap.interval(replicates.get(column.name)) for column in self.columns}
+
+    def reliability(self) -> dict[str, Any]:
+        """Reliability diagrams of "all", and by the axes of `parts`, see `reliability_of`."""
+        sums = stacked(self.tallies)
+        by_axis = {
+            axis: {part: reliability_of(sums[images].sum(axis=0)) for part, images in parts.items()}
+            for axis, parts in self._parts().items()
+        }
+        return {"all": reliability_of(sums.sum(axis=0)), **by_axis}
+
+    def extras(self, scores: Mapping[str, "RainScores"]) -> dict[str, Any]:
+        return uncertainty.document(scores)
+
+    def remarks(self, scores: Mapping[str, "RainScores"]) -> list[str]:
+        return uncertainty.remarks(scores)
 
 
-def baselines(preset: Preset, samples: Samples, train: Callable[[], Samples]) -> dict[str, Prediction]:
-    """What every model has to beat: `persistence` (the last image stays) and `advection` (it moves on)."""
+def _check(target, output, about):
+    """Raises ValueError unless a prediction can be scored."""
+    shape = np.shape(output)
+    if shape[:-1] != target.shape[:-1] or shape[-1] not in (1, len(LEVELS)):
+        raise ValueError(
+            f"must have shape {target.shape}, or {len(LEVELS)} channels of probabilities, on {about['group']}. "
+            f"Received: {shape}."
+        )
+    check_finite(output, about)
+    if shape[-1] > 1 and not (np.min(output) >= 0 and np.max(output) <= 1):
+        raise ValueError(
+            f"has probabilities outside of [0, 1] on {about['group']}: {np.min(output):g} to {np.max(output):g}."
+        )
+
+
+def predictors(model: Any) -> dict[str, Prediction]:
+    """What is scored of a model: its `PRODUCTS`, or "model" for one that gives a single forecast."""
+    if not getattr(model, "products", ()):
+        return {"model": lambda x, about: model.predict(x, verbose=0)}
+    last: dict[str, Any] = {"x": None}
+
+    def forecasts(x):
+        if last["x"] is not x:  # one call for all products of a batch
+            last.update(x=x, forecasts=model.predict(x, verbose=0))
+        return last["forecasts"]
+
+    return {name: lambda x, about, name=name: forecasts(x)[name] for name in PRODUCTS}
+
+
+def baselines(
+    preset: Preset, samples: Samples, train: Callable[[], Samples], baselines: str | None = None
+) -> dict[str, Prediction]:
+    """What every model has to beat: `persistence` (the last image stays), `advection` (it moves on) and `scale_filter`
+    (what is small fades as it moves on).
+
+    Args:
+        preset: whose lengths are scored.
+        samples, train: not used.
+        baselines: "pysteps" for its nowcasts too, see `pysteps_baselines`.
+    """
     import keras
 
     from scs_keras.core.goals import advect
+    from scs_keras.zoo.precipitation.nowcast import ScaleFilter
 
     steps = preset.output_shape[0]
-    return {
+    scale_filter = ScaleFilter(steps)
+    made = {
+        "scale_filter": lambda frames, about: scale_filter.predict(frames, verbose=0)["mean"],
         "persistence": lambda frames, about: np.repeat(frames[:, -1:], steps, axis=1),
         "advection": lambda frames, about: keras.ops.convert_to_numpy(advect(frames, steps)),
     }
+    if baselines == "pysteps":
+        from scs_keras.training.precipitation.pysteps_baselines import nowcasts
+
+        made |= nowcasts(preset.input_shape[0], steps)
+    return made

@@ -5,6 +5,10 @@ from scs_keras.training.video_prediction.recipe import VideoPrediction
 
 _HERE = "scs_keras.training.video_prediction"
 _STRIDE = Option("evaluate", "stride", "a window starts at every so many frames", type=int)
+# Of 6,000 sequences of digits the least black is 87 % black, standard deviations are 0.11 to 0.29; of 1,100 of radar
+# means are up to 0.53, standard deviations up to 0.28.
+_DIGITS = {"share of black": (0.75, 1.0), "standard deviation": (0.08, 0.4)}
+_REFLECTIVITY = {"mean": (0.0, 0.6), "standard deviation": (0.0, 0.33)}
 
 
 def _dataset(name, **values):
@@ -14,13 +18,13 @@ def _dataset(name, **values):
 TASK = Task(
     name="video_prediction",
     datasets={
-        "moving_mnist": _dataset("moving_mnist"),
+        "moving_mnist": _dataset("moving_mnist", usual=_DIGITS),
         "taxibj": _dataset("taxibj"),
         "kth": _dataset("kth"),
         "kitti_caltech": _dataset("kitti_caltech"),
         "kitti_caltech_bgr": _dataset("kitti_caltech_bgr"),
         "folder": _dataset("folder"),
-        "radar": _dataset("radar", scored="val"),
+        "radar": _dataset("radar", scored="val", usual=_REFLECTIVITY),
     },
     recipes={"video_prediction": VideoPrediction},
     scores=f"{_HERE}.scores:VideoScores",

@@ -10,7 +10,7 @@ from scs_keras import zoo
 from scs_keras.zoo.files import ENDING, check_output_file, without_optimizer, written_beside
 from scs_keras.zoo.video_prediction import load_reference
 from scs_keras.zoo.video_prediction.presets import LEGACY
-from scs_keras.zoo.words import presets_are_listed, words
+from scs_keras.zoo.words import option, presets_are_listed
 
 TASK = "video_prediction"
 
@@ -33,8 +33,7 @@ def convert(checkpoint: str | Path, model: str, output: str | Path | None = None
     output = Path(output) if output else checkpoint.with_name(f"{checkpoint.stem}{ENDING}")
     if not output.name.endswith(ENDING):
         raise ValueError(
-            f"{words('`output`', '--output')} must end in {ENDING}. Received: {output}. "
-            f"Try: {output.with_suffix('')}{ENDING}."
+            f"{option('output')} must end in {ENDING}. Received: {output}. Try: {output.with_suffix('')}{ENDING}."
         )
     check_output_file(output)
     preset = zoo.get_preset(model)

@@ -1,11 +1,13 @@
 """Image files as frames.
 
-8-bit images are uint8. Grey ones of 16 bits are divided by 65535, those of floating point must be in [0, 1]: both are
-float32 in [0, 1]. What Pillow would make coarser or has no known range, 16-bit colours and 32-bit integers, is refused.
-What is transparent lies on black; the orientation that a camera noted (EXIF) is applied.
+8-bit images are uint8. Those of 16 bits are divided by 65535, those of floating point must be in [0, 1]: both are
+float32 in [0, 1]. Colours of 16 bits, which Pillow would make coarser, are read with PyAV; what has no known range,
+integers of 32 bits, is refused. What is transparent lies on black; the orientation that a camera noted is applied.
 """
 
 import functools
+import io
+import warnings
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from scs_keras.training.video_prediction.video import Video, checked_values, sca
 
 _ORIENTATION = 0x0112  # in EXIF
 _MODES = {1: "L", 3: "RGB"}
-_SAVE = "Save it with 8 bits, grey ones also with 16, or as .npy in [0, 1]."
+_GREY = (0.299, 0.587, 0.114)  # of red, green and blue, as Pillow weighs them
+_SAVE = "Save it with 8 or 16 bits, or as .npy in [0, 1]."
 
 
 def image_video(name, paths, size, channels, keep_aspect=True):
@@ -59,6 +62,9 @@ def animation_video(path, size, channels):
         change, frames = described_change(images, size, channels), []
         for index in range(_count(images, path)):
             frames.append(_frame(images, path, size, channels, number=index))
+        kind = images.format
+    if kind == "GIF" and not path.read_bytes().endswith(b";"):  # cut between two images, it reads as a shorter one
+        warnings.warn(f"{path}: its {len(frames)} images do not end as a GIF does; it may be truncated.", stacklevel=3)
     if len(frames) == 1:
         raise ValueError(f"{path}: is one image and no video. Put the images of a video into a folder of their own.")
     return Video(path.name, len(frames), lambda start, stop: np.stack(frames[start:stop]), change)
@@ -148,21 +154,25 @@ def _frame(file, name, size, channels, keep_aspect=True, number=0):
     try:
         if number:
             file.seek(number)
-        depth = _depth(file, name)
+        depth, fine = _depth(file, name), _has_fine_colours(file)
+        stored = _stored_file(file) if fine else None
         image = _upright(file)
         image.load()
-        if depth is None:
-            image = _on_black(image).convert(mode_of(channels))
+        if fine:
+            planes = _fine_planes(*stored, name, channels, number)
+        elif depth is None:
+            planes = [_on_black(image).convert(mode_of(channels))]
         else:
-            image = Image.fromarray((np.asarray(image) / depth).astype("float32"))
+            planes = [Image.fromarray((np.asarray(image) / depth).astype("float32"))]
     except _Refused:
         raise
     except Exception as error:  # a truncated file; Pillow raises OSError, SyntaxError, ValueError, EOFError and others
         raise _broken(name, error) from error
     if depth is not None:
-        checked_values(str(name), np.asarray(image))
-    frame = fit(image, size) if keep_aspect else _interpolated(as_frame(image), size)
-    return frame if depth is None else np.repeat(frame, channels, axis=-1)
+        checked_values(str(name), np.asarray(planes[0]))
+    fitted = [fit(plane, size) if keep_aspect else _interpolated(as_frame(plane), size) for plane in planes]
+    frame = np.concatenate(fitted, axis=-1)
+    return frame if frame.shape[-1] == channels else np.repeat(frame, channels, axis=-1)
 
 
 class _Refused(ValueError):
@@ -175,7 +185,7 @@ def _depth(image, name):
     Raises:
         ValueError: values would be lost, or their range is not known.
     """
-    mode, stored = image.mode, str([tile[3] for tile in image.tile])
+    mode, stored = image.mode, _stored(image)
     if mode == "F":
         return 1
     if mode.startswith("I"):
@@ -184,9 +194,50 @@ def _depth(image, name):
         if ";12" in stored:
             raise _Refused(f"{name}: images of 12 bits are not read. {_SAVE}")
         return 65535
-    if ";16" in stored:
-        raise _Refused(f"{name}: colours or transparency of 16 bits are not read, Pillow cuts them. {_SAVE}")
     return None
+
+
+def _stored(image):
+    """How Pillow calls what lies in the file, for instance RGB;16B."""
+    return str([tile[3] for tile in image.tile])
+
+
+def _has_fine_colours(image):
+    """Whether colours or transparency have 16 bits, which Pillow makes 8."""
+    return ";16" in _stored(image) and not image.mode.startswith("I")
+
+
+def _stored_file(image):
+    """Bytes and orientation of an open file, which Pillow forgets when it decodes it."""
+    place = image.fp.tell()
+    image.fp.seek(0)
+    content = image.fp.read()
+    image.fp.seek(place)
+    return content, image.getexif().get(_ORIENTATION, 1)
+
+
+def _fine_planes(content, orientation, name, channels, number):
+    """Images of floating point in [0, 1], one for each channel, of a file with colours of 16 bits."""
+    from PIL import Image
+
+    try:
+        import av
+    except ImportError as error:
+        raise _Refused(f'{name}: colours of 16 bits need PyAV: pip install "scs-keras[video]"') from error
+    try:
+        if number:
+            raise ValueError("one of several in a file")
+        with av.open(io.BytesIO(content)) as container:
+            rgba = next(container.decode(video=0)).to_ndarray(format="rgba64le") / 65535
+    except Exception as error:  # PyAV's own errors, and those of Python
+        raise _Refused(f"{name}: an image with colours of 16 bits that is not read ({error}). {_SAVE}") from error
+    colours = rgba[..., :3] * rgba[..., 3:]  # on black
+    planes = []
+    for plane in [colours @ _GREY] if channels == 1 else np.moveaxis(colours, -1, 0):
+        made = Image.fromarray(plane.astype("float32"))
+        made.getexif()[_ORIENTATION] = orientation
+        planes.append(_upright(made))
+    return planes
 
 
 def _count(images, name):

@@ -33,6 +33,7 @@ from scs_keras.training.video_prediction.video import (
     every,
     every_from_the_end,
 )
+from scs_keras.zoo.words import option
 
 _EXPECTED = (
     "kitti_hkl/X_train.hkl and sources_train.hkl (https://coxlab.github.io/prednet) or kitticaltech_npy/train_data.npy "
@@ -99,7 +100,7 @@ def _from_arrays(folder, split, shape, stride, caltech_bgr):
             f"Received: {frames.shape} and {firsts.dtype} {firsts.shape}."
         )
     if stride is not None:
-        raise ValueError(f"{part}_idx.npy says where windows start: leave --stride out. Received: {stride}.")
+        raise ValueError(f"{part}_idx.npy says where windows start: leave {option('stride')} out. Received: {stride}.")
     if part == "test" and caltech_bgr:
         frames = frames[..., ::-1]
     outside = firsts[(firsts < 0) | (firsts + shape[0] > len(frames))]

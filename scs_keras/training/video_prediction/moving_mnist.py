@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, scaled
+from scs_keras.zoo.words import option
 
 _TRAIN, _TEST, _SEQUENCES = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz", "mnist_test_seq.npy"
 _SPLIT = {
@@ -55,7 +56,7 @@ def read(folder, split, shape, stride=None):
     check_split(split)
     if stride is not None:
         raise ValueError(
-            f"moving_mnist has sequences that stand by themselves: leave --stride out. Received: {stride}."
+            f"moving_mnist has sequences that stand by themselves: leave {option('stride')} out. Received: {stride}."
         )
     folder = _folder(folder)
     if split == "test" and (folder / _SEQUENCES).is_file():

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from scs_keras.training.data.radar import RadarEvent, read_event
 from scs_keras.training.scores import text_tables
+from scs_keras.training.source import Source
+from scs_keras.training.unusual import unusual
 from scs_keras.training.video_prediction.radar_videos import event_video
 from scs_keras.training.video_prediction.scores import VideoScores, simple_predictions
 from scs_keras.training.video_prediction.video import Video, check_size, scaled
@@ -15,13 +16,12 @@ from scs_keras.training.video_prediction.video_folder import ARRAYS, read_video
 from scs_keras.zoo.files import written_beside
 from scs_keras.zoo.radar_units import FULL_SCALE_DBZ, scaled_to_rain
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
+from scs_keras.zoo.words import option
 
 _RADAR = "radar"  # the data set whose models see reflectivity
-_BLACK = 0.05  # values below it look black
-_LEAST_BLACK = {"moving_mnist": 0.75}  # share of black in every sequence (0.87 in the least black of 10,000)
 
 
-def predict(model: keras.Model, file: Path, output: Path, steps: int | None = None, beyond: bool = False) -> str:
+def predict(source: Source, file: Path, output: Path, steps: int | None = None, beyond: bool = False) -> str:
     """Writes forecast.npz, forecast.png and forecast.gif from one video, and says so.
 
     forecast.npz holds `predicted` and `observed`, float32 (time, height, width, channels) in [0, 1], and `truth`, if
@@ -30,7 +30,7 @@ def predict(model: keras.Model, file: Path, output: Path, steps: int | None = No
     predictions where the truth is known, are in what is returned.
 
     Args:
-        model: of the zoo.
+        source: of a model of the zoo.
         file: a video (.npy, .npz, a video file, or a folder of images), for a radar model a radar event (.npz) or an
             array of reflectivity / 70 dBZ; its last frames count. If it has enough, the very last are the truth that
             is predicted and compared; otherwise all are observed.
@@ -41,27 +41,29 @@ def predict(model: keras.Model, file: Path, output: Path, steps: int | None = No
     Raises:
         ValueError: a bad file, one with too few frames, frames of another size or values that the model does not see.
     """
-    if steps is not None:
-        if steps < 1:
-            raise ValueError(f"--steps must be at least 1. Received: {steps}.")
-        model.output_length = steps
-    clip = _read(model, file, beyond)
+    if steps is not None and steps < 1:
+        raise ValueError(f"{option('steps')} must be at least 1. Received: {steps}.")
+    preset = source.preset
+    clip = _read(preset, file, steps or preset.output_shape[0], beyond)
     observed, truth = clip.observed, clip.truth
-    check_size(str(file), observed.shape, model.preset.input_shape)
+    check_size(str(file), observed.shape, preset.input_shape)
+    model = source.load()
+    if steps is not None:
+        model.output_length = steps
     predicted = np.asarray(model.predict(observed[None], verbose=0))[0]
     known = {} if truth is None else {"truth": truth}
     with written_beside(output / "forecast.npz") as beside:
-        np.savez_compressed(beside, predicted=predicted, observed=observed, **known, **_rain(model, clip, predicted))
-    shown = observed[..., : model.output_channels], predicted, truth
-    prediction_picture(output / "forecast.png", *shown, f"{file.name}: prediction by {model.preset.name}")
+        np.savez_compressed(beside, predicted=predicted, observed=observed, **known, **_rain(preset, clip, predicted))
+    shown = observed[..., : preset.output_shape[-1]], predicted, truth
+    prediction_picture(output / "forecast.png", *shown, f"{file.name}: prediction by {preset.name}")
     prediction_animation(output / "forecast.gif", *shown)
     said = [f"{file.name}: {clip.video.change}."] if clip.video.change else []
-    said += _unlike(model, file, observed)
+    said += _unlike(source, file, observed)
     if truth is None:
         compared = "what follows its last frame"
     else:
-        compared = f"its last {len(truth)} frames (--beyond: what follows)"
-        said += [_scores(model, clip, predicted, f"{file.name}, its last {len(truth)} frames"), ""]
+        compared = f"its last {len(truth)} frames ({option('beyond')}: what follows)"
+        said += [_scores(preset, clip, predicted, f"{file.name}, its last {len(truth)} frames"), ""]
     return "\n".join([*said, f"Predicted {compared}. Wrote forecast.npz, forecast.png and forecast.gif to {output}."])
 
 
@@ -74,34 +76,34 @@ class _Clip(NamedTuple):
     event: RadarEvent | None
 
 
-def _read(model, file, beyond):
-    seen, made = model.input_length, model.output_length
-    event = _radar_event(model, file)
-    video = read_video(file, model.preset.input_shape[1:]) if event is None else None
+def _read(preset, file, made, beyond):
+    seen = preset.input_shape[0]
+    event = _radar_event(preset, file)
+    video = read_video(file, preset.input_shape[1:]) if event is None else None
     length = len(event.times) if video is None else video.length
     if length < seen:
         raise ValueError(f"{file}: the video is too short. Needed: {seen} frames to see, found: {length}.")
     compare = not beyond and length >= seen + made
     start = length - seen - (made if compare else 0)
     if video is None:
-        video = event_video(event, model.preset.input_shape[1], slice(start, start + seen))
+        video = event_video(event, preset.input_shape[1], slice(start, start + seen))
     frames = video.read(start, length)
-    if model.preset.dataset == _RADAR and frames.dtype == np.uint8:
-        raise ValueError(f"{file}: {_sees_radar(model)} Received: {frames.dtype} pixels, which say no reflectivity.")
+    if preset.dataset == _RADAR and frames.dtype == np.uint8:
+        raise ValueError(f"{file}: {_sees_radar(preset)} Received: {frames.dtype} pixels, which say no reflectivity.")
     frames = scaled(frames)
-    return _Clip(video, frames[:seen], frames[seen:, ..., : model.output_channels] if compare else None, event)
+    return _Clip(video, frames[:seen], frames[seen:, ..., : preset.output_shape[-1]] if compare else None, event)
 
 
-def _radar_event(model, file):
+def _radar_event(preset, file):
     """The event of a radar model's file; None for arrays and for other models.
 
     Raises:
         ValueError: the file is neither.
     """
-    if model.preset.dataset != _RADAR:
+    if preset.dataset != _RADAR:
         return None
     if file.suffix.lower() not in ARRAYS:
-        raise ValueError(f"{file}: {_sees_radar(model)}")
+        raise ValueError(f"{file}: {_sees_radar(preset)}")
     if file.suffix.lower() == ".npz" and not _has_frames(file):
         return read_event(file)
     return None
@@ -115,14 +117,14 @@ def _has_frames(file):
         return False
 
 
-def _sees_radar(model):
+def _sees_radar(preset):
     return (
-        f"{model.preset.name} sees radar, reflectivity / {FULL_SCALE_DBZ:g} dBZ in [0, 1]: a radar event (.npz with "
+        f"{preset.name} sees radar, reflectivity / {FULL_SCALE_DBZ:g} dBZ in [0, 1]: a radar event (.npz with "
         "rain in mm/h, valid, times and step_minutes), or an array of floating point of that scale."
     )
 
 
-def _rain(model, clip, predicted) -> dict[str, Any]:
+def _rain(preset, clip, predicted) -> dict[str, Any]:
     """What makes the forecast of a radar event an event: mm/h, and when."""
     event = clip.event
     if event is None:
@@ -133,32 +135,32 @@ def _rain(model, clip, predicted) -> dict[str, Any]:
         valid=np.ones(predicted.shape[1:3], bool),
         times=last + round(event.step_minutes * 60) * np.arange(1, len(predicted) + 1),
         step_minutes=event.step_minutes,
-        source=f"{model.preset.name} from {event.name}.npz",
+        source=f"{preset.name} from {event.name}.npz",
     )
 
 
-def _unlike(model, file, observed):
+def _unlike(source, file, observed):
     """A warning where frames are nothing like those of the data set that the model is for."""
-    dataset = model.preset.dataset
-    black, least = float((observed < _BLACK).mean()), _LEAST_BLACK.get(dataset, 0)
-    if black >= least:
+    what = unusual(observed, source.task.dataset(source.dataset).usual)
+    if not what:
         return []
+    name = source.preset.name
     return [
-        f"Warning: {model.preset.name} is for {dataset}, whose frames are at least {least:.0%} black; those of "
-        f"{file.name} are {black:.0%} black. What it predicts of other scenes means little: train it on such videos "
-        f"(scs-keras train {model.preset.name} --data DIR --output RUN --set dataset=folder)."
+        f"Warning: {name} is for {source.dataset}; the frames of {file.name} are unlike its: {what}. What it predicts "
+        f"of others means little: train it on such videos (scs-keras train {name} --data DIR --output RUN --set "
+        "dataset=folder)."
     ]
 
 
-def _scores(model, clip, predicted, title):
+def _scores(preset, clip, predicted, title):
     """Tables of the prediction's scores beside those of simple ones."""
     frames, (steps, *_, channels) = clip.observed[None], predicted.shape
     outputs = {
         name: each(frames, [])[0]
-        for name, each in simple_predictions(steps, channels, model.preset.dataset == _RADAR).items()
+        for name, each in simple_predictions(steps, channels, preset.dataset == _RADAR).items()
     }
     scores = {}
     for name, each in {"model": predicted, **outputs}.items():
-        scores[name] = VideoScores(model.preset)
+        scores[name] = VideoScores(preset)
         scores[name].add(clip.truth, each, None, {"group": title})
     return text_tables(title, scores)

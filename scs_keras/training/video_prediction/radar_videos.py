@@ -8,8 +8,8 @@ left. For a prediction it is one such tile of one event.
 from dataclasses import replace
 
 from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
-from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, every, scaled
-from scs_keras.zoo.words import words
+from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, described, every, scaled
+from scs_keras.zoo.words import option, words
 
 
 def read(folder, split, shape, stride=None, observed=1):
@@ -35,7 +35,7 @@ def read(folder, split, shape, stride=None, observed=1):
         raise ValueError(
             f"{folder}: no radar event belongs to the split {split!r}. "
             + words(
-                "Use --split val, and list some in split.json.",
+                f"Use {option('split', 'val')}, and list some in split.json.",
                 train=f'List some under "{split}" in split.json.',
             )
         )
@@ -81,7 +81,13 @@ def _tiles(events, shape, stride):
         for area in whole_squares(event, side):
             videos.append(_tile(event, area))
             windows += [(len(videos) - 1, start) for start in every(len(event.times), length, stride)]
-    return VideoWindows("radar", videos, windows, shape, _files(events))
+    pixels, taken = sum(int(event.valid.sum()) for event in events), len(videos) * side * side
+    notes = []
+    if taken < pixels:
+        squares = f"squares of {side}x{side}, side by side from the upper left, that have data everywhere"
+        notes.append(f"radar: {taken / pixels:.0%} of the pixels with data are in the {squares}; the rest is left out.")
+    notes += described("radar", videos, windows, length)
+    return VideoWindows("radar", videos, windows, shape, _files(events), notes)
 
 
 def whole_squares(event, side):
@@ -104,7 +110,7 @@ def event_video(event, side, observed):
     squares = whole_squares(event, side)
     if not squares:
         raise ValueError(
-            f"{event.name}.npz: no square of {side}x{side} pixels, side by side from the upper left, has data "
+            f"{event.file}: no square of {side}x{side} pixels, side by side from the upper left, has data "
             f"everywhere. Received: {_size(event)} pixels, {event.valid.mean():.0%} of them with data. Cut out another "
             "part of the radar image."
         )
@@ -124,7 +130,7 @@ def _size(event):
 
 
 def _files(events):
-    return [f"{event.name}.npz" for event in events]
+    return [event.file for event in events]
 
 
 def _tile(event, area):

@@ -24,6 +24,7 @@ class VideoSamples:
 
     Attributes:
         file_names: names of those that the sequences are from.
+        notes: what of their frames was cut out, changed or left out.
     """
 
     labels: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class VideoSamples:
     def __init__(self, name: str, videos: Videos, observed: int, channels: int, advection: bool = False):
         self.name, self.videos, self.observed, self.channels = name, videos, observed, channels
         self.advection, self.file_names = advection, tuple(getattr(videos, "file_names", ()))
+        self.notes = tuple(getattr(videos, "notes", ()))
 
     def __len__(self) -> int:
         return len(self.videos)

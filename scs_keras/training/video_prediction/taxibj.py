@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split
+from scs_keras.zoo.words import option
 
 _EXPECTED = (
     "dataset.npz with X_train, Y_train, X_test and Y_test, each (number, 4, 2, 32, 32) in [-1, 1], as the benchmark "
@@ -34,7 +35,9 @@ def read(folder, split, shape, stride=None):
     """
     check_split(split)
     if stride is not None:
-        raise ValueError(f"taxibj has sequences that stand by themselves: leave --stride out. Received: {stride}.")
+        raise ValueError(
+            f"taxibj has sequences that stand by themselves: leave {option('stride')} out. Received: {stride}."
+        )
     path = _path(folder)
     sequences = _sequences(path, "test" if split == "test" else "train")
     if split != "test":

@@ -65,6 +65,7 @@ class VideoWindows:
         windows: (index of the video, first frame) of each window.
         shape: (time, height, width, channels) of a window.
         file_names: names of those that the windows are from; None: those of the videos.
+        notes: what of the files was changed or left out, sentences; see `described`.
 
     Raises:
         ValueError: there is no window, because no video has enough frames, or the frames have another size.
@@ -77,6 +78,7 @@ class VideoWindows:
         windows: Iterable[tuple[int, int]],
         shape: tuple[int, int, int, int],
         file_names: Sequence[str] | None = None,
+        notes: Sequence[str] = (),
     ):
         self.name, self.videos, self.windows, self.shape = name, list(videos), list(windows), tuple(shape)
         if not self.windows:
@@ -88,6 +90,7 @@ class VideoWindows:
             )
         seen = (self.videos[video].name for video, _ in self.windows)
         self.file_names = tuple(dict.fromkeys(seen) if file_names is None else file_names)
+        self.notes = tuple(notes)
         self[0]  # frames of another size must show before training starts
 
     def __len__(self) -> int:
@@ -107,6 +110,35 @@ class VideoWindows:
     def batch(self, step: int, batch_size: int, seed: int = 0) -> np.ndarray:
         """The batch of one training step, a function of seed and step: every window once, shuffled, then again."""
         return np.stack([self[index] for index in shuffled(len(self), step * batch_size, batch_size, seed)])
+
+
+def described(name: str, videos: Sequence[Video], windows: Iterable[tuple[int, int]], length: int) -> list[str]:
+    """What was changed in the videos that have windows of `length` frames, and what of them lies in no window."""
+    starts: dict[int, list[int]] = {}
+    for index, start in windows:
+        starts.setdefault(index, []).append(start)
+    changes: dict[str, list[str]] = {}
+    for index in starts:
+        if videos[index].change:
+            changes.setdefault(videos[index].change, []).append(videos[index].name)
+    notes = [f"{name}: {_some(names, len(starts))}: {change}." for change, names in changes.items()]
+    left = {videos[index].name: videos[index].length - _covered(each, length) for index, each in starts.items()}
+    if total := sum(left.values()):
+        some = _some([name for name, count in left.items() if count], len(starts))
+        notes.append(f"{name}: {total} frames lie in no window of {length} and are left out ({some}).")
+    return notes
+
+
+def _some(names, total):
+    """Names for a note, the first of many."""
+    listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return listed if len(names) == total == 1 else f"{len(names)} of {total} videos ({listed})"
+
+
+def _covered(starts, length):
+    """How many frames lie in windows of that length."""
+    starts = np.sort(starts)
+    return int(np.minimum(np.diff(starts), length).sum()) + length
 
 
 def every(length: int, window: int, stride: int) -> range:

@@ -4,6 +4,7 @@ import functools
 
 from scs_keras.core.arguments import check_known
 from scs_keras.training.video_prediction import kitti_caltech, kth, moving_mnist, radar_videos, taxibj, video_folder
+from scs_keras.zoo.words import option
 
 READERS = {
     "moving_mnist": moving_mnist.read,
@@ -34,5 +35,5 @@ def read_videos(dataset, folder, split, shape, stride=None, **options):
     """
     check_known("dataset", dataset, READERS)
     if stride is not None and stride < 1:
-        raise ValueError(f"--stride must be at least 1. Received: {stride}.")
+        raise ValueError(f"{option('stride')} must be at least 1. Received: {stride}.")
     return READERS[dataset](folder, split, shape, stride, **options)

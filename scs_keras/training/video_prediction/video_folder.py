@@ -36,9 +36,10 @@ from scs_keras.training.video_prediction.video import (
     check_size,
     check_split,
     checked_values,
+    described,
     every,
 )
-from scs_keras.zoo.words import words
+from scs_keras.zoo.words import option, words
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff", ".png")  # where they hold several images
@@ -80,7 +81,8 @@ def read(folder, split, shape, stride=None):
             check_size(f"{folder.name}, {video.name}", (shape[0], *video.read(0, 1).shape[1:]), shape)
     step = stride or (1 if split == "train" else shape[0])
     windows = [(index, start) for index, video in enumerate(videos) for start in every(video.length, shape[0], step)]
-    return VideoWindows(folder.name, videos, windows, shape)
+    notes = described(f"{folder.name} {split}", videos, windows, shape[0])
+    return VideoWindows(folder.name, videos, windows, shape, notes=notes)
 
 
 def read_video(path, frame_shape):
@@ -156,7 +158,11 @@ def _split(folder, paths, split):
         raise ValueError(
             f"{folder}: with fewer than 3 videos all are for training, none for {split!r}. Add videos, or a "
             f'split.json, for example {{"train": ["{paths[0].name}"], "val": ["{paths[-1].name}"]}}'
-            + words("; or train without validation: --set validate=0.", evaluate=".")
+            + words(
+                "; or train without validation: validate=0.",
+                "; or train without validation: --set validate=0.",
+                evaluate=".",
+            )
         )
     return part
 
@@ -178,7 +184,7 @@ def _listed(listing, paths, split):
         raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
     if not parts.get(split):
         have = ", ".join(name for name, names in parts.items() if names)
-        use = words("; use --split with one of these", train="")
+        use = words(f"; use {option('split')} with one of these", train="")
         raise ValueError(f"{listing}: lists no videos for {split!r}. It has: {have}{use}.")
     found = {name: path for path in paths for name in (path.name, path.stem)}
     missing = sorted(str(name) for name in parts[split] if name not in found)
@@ -219,6 +225,7 @@ def _video_file(path, frame_shape):
     except ImportError as error:
         raise ImportError('Video files need PyAV: pip install "scs-keras[video]"') from error
     mode, frames, change, seconds = mode_of(frame_shape[2]), [], "", None
+    bits = 8
     try:
         # A tag in another encoding than UTF-8 says nothing of the frames.
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -229,6 +236,7 @@ def _video_file(path, frame_shape):
                 if frame.rotation:  # as a telephone noted it
                     image = image.rotate(frame.rotation, expand=True)
                 change = change or described_change(image, frame_shape[:2], frame_shape[2])
+                bits = max(part.bits for part in frame.format.components)
                 frames.append(fit(image.convert(mode), frame_shape[:2]))
                 seconds = frame.time
             promised = (container.duration or 0) / av.time_base
@@ -241,5 +249,7 @@ def _video_file(path, frame_shape):
             f"{path}: its {len(frames)} pictures end after {seconds:.1f} of {promised:.1f} s; it may be truncated.",
             stacklevel=2,
         )
+    if bits > 8:
+        change = "; ".join([*([change] if change else []), f"values of {bits} bits were made 8"])
     frames = np.stack(frames)
     return Video(path.name, len(frames), lambda start, stop: frames[start:stop], change)

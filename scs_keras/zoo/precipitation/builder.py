@@ -8,8 +8,11 @@ import keras
 from scs_keras.core.network import SCSNetwork
 from scs_keras.core.switch import ASTSGD, STSGD
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
-from scs_keras.zoo.precipitation.losses import ForecastLoss
+from scs_keras.zoo.precipitation.losses import ForecastLoss, NowcastLoss
 from scs_keras.zoo.precipitation.model import PrecipitationForecaster
+from scs_keras.zoo.precipitation.nowcast import FlowForecaster, Nowcast, ScaleFilter
+
+_NETWORKS = {"scs": SCSNetwork, "convlstm": ConvLSTMNetwork}
 
 
 def build(
@@ -36,7 +39,7 @@ def build(
         input_shape: (time, height, width, channels) that it is built for; it takes images of any size.
         output_length: number of future images.
     """
-    make = {"scs": SCSNetwork, "convlstm": ConvLSTMNetwork}[network]
+    make = _NETWORKS[network]
     model = PrecipitationForecaster(
         make(**arguments, name="encoder"),
         make(**arguments, name="decoder"),
@@ -50,5 +53,37 @@ def build(
         goals = dict(spatial_loss="mse", temporal_loss="mse", loss_weights=dict(spatial=0.1, temporal=0.01))
         goals["switch"] = STSGD(0.5, decay_steps=decay_steps) if decay_steps else ASTSGD()
     model.compile(keras.optimizers.Adam(learning_rate), loss=ForecastLoss(exceedance), **goals)
+    model.build((None, *input_shape))
+    return model
+
+
+def build_nowcast(
+    network: str = "scs",
+    arguments: Mapping[str, Any] | None = None,
+    patch: int = 4,
+    exceedance: float = 0.3,
+    learning_rate: float = 1e-3,
+    input_shape: tuple[int, ...] = (5, 256, 256, 1),
+    output_length: int = 5,
+) -> FlowForecaster:
+    """A compiled nowcast.
+
+    Args:
+        network: "scs" or "convlstm", or "none" for the scale-wise filter alone.
+        arguments: of `SCSNetwork` or `ConvLSTMNetwork`, for encoder and decoder alike.
+        patch: see `Nowcast`.
+        exceedance: weight of the cross-entropy of exceedance in `NowcastLoss`.
+        learning_rate: of Adam.
+        input_shape: (time, height, width, channels) that it is built for; it takes images of any size.
+        output_length: number of future images.
+    """
+    if network == "none":
+        model: Any = ScaleFilter(output_length)
+    else:
+        make = _NETWORKS[network]
+        model = Nowcast(
+            make(**(arguments or {}), name="encoder"), make(**(arguments or {}), name="decoder"), output_length, patch
+        )
+    model.compile(keras.optimizers.Adam(learning_rate), loss=NowcastLoss(exceedance))
     model.build((None, *input_shape))
     return model

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.zoo.precipitation.products import RATES
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 THRESHOLDS = {0.5: 1.4, 2.0: 2.2, 5.0: 3.5}
@@ -43,3 +44,33 @@ class ForecastLoss(keras.losses.Loss):
     def get_config(self):
         thresholds = {str(rain): event_weight for rain, event_weight in self.thresholds.items()}
         return {**super().get_config(), "weight": self.weight, "thresholds": thresholds, "width": self.width}
+
+
+@keras.saving.register_keras_serializable("scs_keras.precipitation")
+class NowcastLoss(keras.losses.Loss):
+    """Of the mean the squared error, of the logits of exceedance the cross-entropy, each on its own output.
+
+        (y - mean)^2 / 0.01 + weight * sum over rates of cross-entropy(y >= r, logit)
+
+    Call arguments:
+        y_true: (batch, time, height, width, 1), scaled to [0, 1].
+        y_pred: (batch, time, height, width, 1 + rates), the mean and the logits for `products.RATES`.
+
+    Args:
+        weight: of the second term.
+
+    Elementwise, so that `sample_weight` may hold the radar's mask, (batch, time, height, width, 1).
+    """
+
+    def __init__(self, weight=0.3, name="nowcast_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.weight = weight
+
+    def call(self, y_true, y_pred):
+        mean, logits = y_pred[..., :1], y_pred[..., 1:]
+        event = ops.cast(y_true >= ops.array([float(rain_to_scaled(rate)) - 1e-6 for rate in RATES]), logits.dtype)
+        entropy = ops.softplus(logits) - event * logits
+        return ops.square(y_true - mean) / 0.01 + self.weight * ops.sum(entropy, axis=-1, keepdims=True)
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight}

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras.core.goals import displacements, frame_difference, mean_flow, optical_flow, warp
-from scs_keras.core.keras_private import forget_functions
+from scs_keras.core.goals import displacements, frame_difference, mean_flow, optical_flow
 from scs_keras.core.states import filled, shape_of
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
+from scs_keras.zoo.precipitation.any_size import AnySize
+from scs_keras.zoo.precipitation.motion import move
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
@@ -68,7 +69,7 @@ class Calibration(keras.Layer):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class PrecipitationForecaster(EncoderDecoder):
+class PrecipitationForecaster(AnySize, EncoderDecoder):
     """Forecasts radar images: (batch, observed time, height, width, 1) to (batch, future time, height, width, 1).
 
     The encoder's states, and the last image, go to the decoder, which puts out one image after the
@@ -106,7 +107,6 @@ class PrecipitationForecaster(EncoderDecoder):
         self.output_length = output_length
         self.advection = advection
         self.sub_goals = sub_goals
-        self.predicted_shape = None
         self.calibration = Calibration(name="calibration")
 
     def forecast(self, x, stream, training):
@@ -132,15 +132,6 @@ class PrecipitationForecaster(EncoderDecoder):
         if stream != "temporal" and not training:
             images = self.calibration(images)
         return images
-
-    def predict(self, x, *args, **kwargs):
-        """As Keras's, for images of another size at each call: Keras would compile for any size at the second
-        one, but the flow's coarse-to-fine levels need to know it."""
-        shape = tuple(getattr(x, "shape", ()))[1:]
-        if shape != self.predicted_shape:
-            forget_functions(self)
-            self.predicted_shape = shape
-        return super().predict(x, *args, **kwargs)
 
     # Streaming ----------------------------------------------------------------------------------
 
@@ -180,10 +171,3 @@ class PrecipitationForecaster(EncoderDecoder):
     def from_config(cls, config):
         networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
         return cls(**{**config, **networks})
-
-
-def move(images, displacement):
-    """Each image of (batch, time, height, width, channels) warped by its own displacement."""
-    batch, time, height, width, channels = ops.shape(images)
-    flat = warp(ops.reshape(images, (-1, height, width, channels)), ops.reshape(displacement, (-1, height, width, 2)))
-    return ops.reshape(flat, (-1, time, height, width, channels))

@@ -12,6 +12,9 @@ _SMALL_SCS = dict(structure=[dict(filters=56, layers=3)], **GAINS)
 _ADVECTION_SCS = dict(
     structure=[dict(filters=32, layers=4, shortcut_every=2)], spatial_initializer=GAINS["spatial_initializer"]
 )
+_NOWCAST_SCS = dict(
+    structure=[dict(filters=32, layers=4, shortcut_every=2)], spatial_initializer=GAINS["spatial_initializer"]
+)
 _PAPER_SCS = dict(
     structure=[dict(filters=128), dict(filters=128, layers=14, shortcut_every=2)], normalization="batch"
 )  # fmt: skip
@@ -19,27 +22,36 @@ _REDUCED = {
     "scs": dict(structure=[dict(filters=4, layers=2)]),
     "convlstm": dict(filters=[4]),
 }
+_FORECASTER = dict(
+    builder="scs_keras.zoo.precipitation.builder:build",
+    postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
+    recipe="precipitation_radar",
+)
+_NOWCAST = dict(
+    builder="scs_keras.zoo.precipitation.builder:build_nowcast",
+    postprocess="scs_keras.zoo.precipitation.products:to_rain",
+    recipe="precipitation_nowcast",
+)
 
 
 def _preset(size, network, arguments, **others):
     input_shape = (OBSERVED, *size, 1)
     own = {name: others.pop(name) for name in ("name", "summary", "paper_row")}
+    kind = {name: others.pop(name, default) for name, default in _FORECASTER.items()}
+    networks = dict(network=network, arguments=arguments, patch=4) if arguments else dict(network=network)
+    small = dict(arguments=_REDUCED[network], patch=2) if arguments else {}
     return Preset(
         **own,
+        **kind,
         task="precipitation",
-        builder="scs_keras.zoo.precipitation.builder:build",
-        arguments=dict(
-            network=network, arguments=arguments, patch=4, **others, input_shape=input_shape, output_length=FORECAST
-        ),
+        arguments=dict(**networks, **others, input_shape=input_shape, output_length=FORECAST),
         input_shape=input_shape,
         output_shape=(FORECAST, *size, 1),
         values="reflectivity / 70 dBZ, clipped to [0, 1]; dBZ = 10 log10(200 R^1.6), R in mm/h",
         preprocess="scs_keras.zoo.radar_units:rain_to_scaled",
-        postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
-        recipe="precipitation_radar",
         dataset="radar",
         folder=Path(__file__).parent / "weights",
-        reduced=dict(arguments=_REDUCED[network], input_shape=(3, 16, 16, 1), output_length=2),
+        reduced=dict(**small, input_shape=(3, 16, 16, 1), output_length=2),
         example="scs_keras.zoo.precipitation.sample:observed",
         data_licence=(
             "Radar composites of MeteoSwiss, FMI, KNMI and BoM (research and test use; not part of this package) "
@@ -78,5 +90,17 @@ PRESETS = (
         name="scs_precipitation_advection_small_radar",
         summary="SCS on top of advection: flow moves the rain, the decoder adds growth and decay",
         paper_row="none: beyond the paper",
+    ),
+    _preset(
+        SMALL, "scs", _NOWCAST_SCS, **_NOWCAST,
+        name="scs_precipitation_nowcast_small_radar",
+        summary="the nowcast: SCS corrects the scale-wise filter along the flow; mean, matched and probabilities",
+        paper_row="none: beyond the paper",
+    ),
+    _preset(
+        SMALL, "none", None, **_NOWCAST,
+        name="scale_filter_precipitation_small_radar",
+        summary="its baseline: the scale-wise filter along the flow, in which only the probabilities are learnt",
+        paper_row="none: the idea of S-PROG (Seed, 2003)",
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import check_counts, check_sequence, is_count
+from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
@@ -24,7 +25,7 @@ def default_dtype(policy):
         keras.config.set_dtype_policy(before)
 
 
-class VideoPredictor(KnowsPreset, OutputLength, KeepsFrozen, keras.Model):
+class VideoPredictor(KnowsPreset, OutputLength, RefusesEmpty, KeepsFrozen, keras.Model):
     """Observed frames to future frames: the base of every model of this folder.
 
     A subclass lists its hyperparameters as keyword arguments of `__init__` and keeps each as an attribute

@@ -1,4 +1,4 @@
-"""The radar sequence that ships with the project; where it is from and its licence are in README.md beside it."""
+"""The radar sequences that ship with the project; README.md beside them has their sources and licences."""
 
 from pathlib import Path
 
@@ -8,11 +8,14 @@ from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 SAMPLE = Path(__file__).parent / "meteonet_SE_20160828a.npz"
+"""Of the presets' examples."""
+DEMO_EVENT = Path(__file__).parent / "mrms_florida_20190610.npz"
+"""Of the demo: heavier rain."""
 _CORNER, _SIDE = 96, 64  # pixels
 
 
 def observed(preset: Preset) -> np.ndarray:
-    """The sequence's first images, as the preset's models see them.
+    """The first images of `SAMPLE`, as the preset's models see them.
 
     Returns:
         float32 (1, time, height, width, 1), as many images as the preset observes; of 64 x 64 pixels at most.

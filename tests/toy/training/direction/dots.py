@@ -101,9 +101,11 @@ def baselines(preset, samples, train):
     return {"majority": lambda x, about: np.repeat(majority[None], len(x), axis=0), "centroid": centroid}
 
 
-def predict(model, file, output, digits=2):
+def predict(source, file, output, digits=2):
     with np.load(file, allow_pickle=False) as arrays:
-        chances = model.predict(arrays["frames"][None], verbose=0)[0]
+        frames = arrays["frames"]
+    model = source.load()
+    chances = model.predict(frames[None], verbose=0)[0]
     with written_beside(output / "direction.txt") as beside:
         beside.write_text(f"{model.preset.labels[int(chances.argmax())]} {chances.max():.{digits}f}\n")
     return f"Wrote {output / 'direction.txt'}."

@@ -1,0 +1,75 @@
+"""Images that were lost on the way, blank or half-blank: found by the echo that they lack, filled along the flow."""
+
+from keras import ops
+
+from scs_keras.core.arguments import Tensor
+from scs_keras.core.flow import blur
+from scs_keras.core.goals import mean_flow
+from scs_keras.zoo.precipitation.motion import move
+from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
+
+ECHO, DRY = 10.0 / FULL_SCALE_DBZ, 2.0 / FULL_SCALE_DBZ
+LARGEST_LOSS = 0.2  # share of the echo; whole images had at most .17 (the last) and .04, half-blank ones at least .25
+FEWEST = 20  # blocks of echo below which nothing can be said
+
+
+def find_lost(images: Tensor) -> Tensor:
+    """Which images lack an echo that those before and after them show.
+
+    An image is lost if, of the pixels with at least 10 dBZ in the image before and the one after, both moved along
+    the flow to its time, more than a fifth have less than 2 dBZ. Looked at on half the pixels of a blurred image, so
+    that a shower that dies or an error of the flow does not count. The first and the last image have one neighbour.
+
+    Args:
+        images: (batch, time, height, width, 1), at least 2, scaled to [0, 1].
+
+    Returns:
+        (batch, time), 1.0 for a lost image, else 0.0.
+    """
+    batch, time, height, width, _ = ops.shape(images)
+    smooth = blur(images[..., 0], 2.0)[:, :, ::2, ::2, None]
+    flow = mean_flow(smooth)
+    before = move(smooth[:, :-1], _repeated(-flow, time - 1))
+    after = move(smooth[:, 1:], _repeated(flow, time - 1))
+    lost = []
+    for index in range(time):
+        around = [before[:, index - 1]] if index else []
+        around += [after[:, index]] if index < time - 1 else []
+        echo = around[0] if len(around) == 1 else ops.minimum(*around)
+        echo = ops.cast(echo >= ECHO, "float32")
+        missing = echo * ops.cast(smooth[:, index] < DRY, "float32")
+        count = ops.sum(echo, axis=(1, 2, 3))
+        lost.append((ops.sum(missing, axis=(1, 2, 3)) > LARGEST_LOSS * count) & (count >= FEWEST))
+    return ops.cast(ops.stack(lost, axis=1), "float32")
+
+
+def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:
+    """The images with each lost one replaced by the one before, moved on; without one before, by the one after.
+
+    Args:
+        images: (batch, time, height, width, 1).
+        lost: (batch, time), 1 for a lost image.
+        flow: (batch, height, width, 2), pixels per image, as `mean_flow` gives it.
+    """
+    there = ops.unstack(1.0 - lost, axis=1)
+    filled = ops.unstack(images, axis=1)
+    times = range(len(filled))
+    for order, displacement in ((times, -flow), (reversed(times), flow)):
+        source, known = None, None
+        for index in order:
+            if source is not None:
+                moved = move(source[:, None], displacement[:, None])[:, 0]
+                use = ops.reshape(known * (1.0 - there[index]), (-1, 1, 1, 1))
+                filled[index] = filled[index] + use * (moved - filled[index])
+                there[index] = ops.maximum(there[index], known)
+            source, known = filled[index], there[index]
+    return ops.stack(filled, axis=1)
+
+
+def pairs_seen(lost: Tensor) -> Tensor:
+    """(batch, time - 1): 1 where both images of a pair are there, the weights of `mean_flow`."""
+    return (1.0 - lost[:, 1:]) * (1.0 - lost[:, :-1])
+
+
+def _repeated(flow, time):
+    return ops.repeat(flow[:, None], time, axis=1)

@@ -1,0 +1,238 @@
+"""Nowcasts: the scale-wise filter along the flow, alone or corrected by SCS, as products for different uses."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from scs_keras.core.arguments import Tensor
+from scs_keras.core.empty import RefusesEmpty
+from scs_keras.core.flow import blur
+from scs_keras.core.goals import displacements, mean_flow
+from scs_keras.core.signatures import Signature, streaming, whole
+from scs_keras.core.states import filled, shape_of
+from scs_keras.zoo.encoder_decoder import EncoderDecoder, fold, unfold
+from scs_keras.zoo.knows_preset import KnowsPreset
+from scs_keras.zoo.output_length import OutputLength
+from scs_keras.zoo.precipitation.any_size import AnySize
+from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
+from scs_keras.zoo.precipitation.motion import move
+from scs_keras.zoo.precipitation.products import (
+    DETECTION_LIMIT,
+    RATES,
+    ExceedanceLogits,
+    match,
+    probabilities,
+    ranking,
+)
+from scs_keras.zoo.precipitation.scale_filter import scale_filter
+
+PRODUCTS = ("mean", "matched", "probability", "lost")
+FEWEST_IMAGES = 3  # the filter's
+LARGEST_GROWTH = 0.1  # between two images, that the network is shown: 7 dBZ; more is a fault of an image
+SURROUNDINGS = 8.0  # pixels, deviation of the blur that shows the network what is around
+SEEN = 5  # channels of the decoder's input
+CORRECTION = 0.1  # of the mean, for a head's output of 1: else its noise in training is larger than what is to learn
+
+
+class Observed(NamedTuple):
+    """What was seen, where rain stands still: all moved along the flow to the time of the last image."""
+
+    images: Tensor  # (batch, time, height, width, 1)
+    filtered: Tensor  # (batch, output_length, height, width, 1), the scale-wise filter's forecast
+    path: Tensor  # (batch, output_length, height, width, 2), along which a forecast moves to its own time
+    lost: Tensor  # (batch, time), 1 for an image that was filled
+
+
+def observe(images: Tensor, steps: int) -> Observed:
+    """Finds and fills lost images, estimates the flow without them, moves all along it and filters.
+
+    Args:
+        images: (batch, time, height, width, 1), at least 3, scaled to [0, 1].
+        steps: number of future images.
+
+    Raises:
+        ValueError: fewer images, or not this many axes.
+    """
+    if len(images.shape) != 5 or images.shape[1] < FEWEST_IMAGES:
+        raise ValueError(
+            "A nowcast takes (batch, time, height, width, 1) images and at least 3 time steps, to see them move and "
+            f"change. Received: shape={tuple(images.shape)}."
+        )
+    images = ops.cast(images, "float32")
+    lost = find_lost(images)
+    flow = mean_flow(images, weights=pairs_seen(lost))
+    images = fill_lost(images, lost, flow)
+    earlier = images.shape[1] - 1
+    path = displacements(flow, max(earlier, steps))
+    moved = move(images[:, :-1], ops.flip(path[:, :earlier], axis=1))
+    images = ops.concatenate([moved, images[:, -1:]], axis=1)
+    return Observed(images, scale_filter(images, steps), path[:, :steps], lost)
+
+
+class FlowForecaster(AnySize, OutputLength):
+    """For a Keras model: forecasts in the coordinates of the last image, moved on and made into products.
+
+    A subclass has `exceedance`, an `ExceedanceLogits`, and says in `correct(observed, stream, training)` what is
+    added to the filter's image and to its logits, (batch, output_length, height, width, 1 + rates), or None.
+
+    Returns, at inference, a dict:
+        mean: (batch, output_length, height, width, 1), reflectivity / 70 dBZ: the forecast of least squared error.
+        matched: likewise: rain at the most probable places, as much and as strong as was observed.
+        probability: (batch, output_length, height, width, 4): P(R >= 0.5, 2, 5, 10 mm/h).
+        lost: (batch, observed time): 1 for an image that was found blank or half-blank and was filled along the flow.
+    In training: (batch, output_length, height, width, 1 + rates), the mean and the logits of `products.RATES`.
+
+    No forecast exceeds the largest value that was observed, mean rain below 0.05 mm/h is 0, and where nothing at all
+    was observed everything is 0.
+    """
+
+    products = PRODUCTS
+    exceedance: ExceedanceLogits
+
+    def forecast(self, x: Tensor, stream: str, training: bool) -> Any:
+        observed = observe(x, self.output_length)
+        mean, logits = observed.filtered, self.exceedance(observed.filtered)
+        correction = self.correct(observed, stream, training)
+        if correction is not None:
+            mean, logits = mean + CORRECTION * correction[..., :1], logits + correction[..., 1:]
+        forecast = move(ops.concatenate([mean, logits], axis=-1), observed.path)
+        return forecast if training else as_products(forecast, observed)
+
+    def correct(self, observed: Observed, stream: str, training: bool) -> Tensor | None:
+        return None
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss is of the mean and the logits, which the products at inference are made of."""
+        if isinstance(y_pred, dict):
+            y_pred = self(x, training=True)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
+
+    # Streaming ----------------------------------------------------------------------------------
+
+    def initial_states(self, inputs: Any) -> list:
+        """The images seen last, zeros before the first.
+
+        Raises:
+            ValueError: if the number of observed images is not known.
+        """
+        if inputs.shape[1] is None:
+            raise ValueError(
+                "The states of a nowcast are the images seen last: the number of observed images must be known. "
+                f"Received: shape={tuple(inputs.shape)}. For example: keras.Input((5, height, width, 1))."
+            )
+        batch, time, height, width, _ = shape_of(inputs)
+        return [filled((batch, time - 1, height, width, 1), 0.0, "float32")]
+
+    def step(self, frame: Tensor, states: list) -> tuple[Any, list]:
+        """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
+        images = ops.concatenate([ops.cast(states[0], "float32"), ops.cast(frame, "float32")[:, None]], axis=1)
+        return self(images), [images[:, 1:]]
+
+    def reduce_outputs(self, frames: Any) -> Any:
+        """The forecast of the call is that of the last step."""
+        return keras.tree.map_structure(lambda each: each[:, -1], frames)
+
+
+def as_products(forecast: Tensor, observed: Observed) -> dict[str, Tensor]:
+    """The products of a forecast (batch, output_length, height, width, 1 + rates)."""
+    mean, logits = forecast[..., :1], forecast[..., 1:]
+    largest = ops.max(observed.images, axis=(1, 2, 3, 4), keepdims=True)
+    order = ranking(mean, logits)
+    mean = ops.clip(mean, 0.0, largest)
+    return dict(
+        mean=ops.where(mean < DETECTION_LIMIT, 0.0, mean),
+        matched=match(order, observed.images[:, -1]),
+        probability=probabilities(logits) * ops.cast(largest > 0, "float32"),
+        lost=observed.lost,
+    )
+
+
+@keras.saving.register_keras_serializable("scs_keras.precipitation")
+class ScaleFilter(FlowForecaster, KnowsPreset, RefusesEmpty, keras.Model):
+    """The scale-wise filter alone, see `FlowForecaster`: nothing of the forecasts is learnt but how sure they are.
+
+    Args:
+        output_length: number of future images, at least 1; may be changed at any time.
+    """
+
+    def __init__(self, output_length: int = 5, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.output_length = output_length
+        self.exceedance = ExceedanceLogits(name="exceedance")
+
+    def build(self, input_shape):
+        self.exceedance.build(input_shape)
+        self.built = True
+
+    def call(self, x, training=None):
+        return self.forecast(x, "main", bool(training))
+
+    def signatures(self, input_shape: tuple) -> tuple[Signature, ...]:
+        """See `SCSModel.signatures`."""
+        return (whole(self, input_shape), *streaming(self, input_shape))
+
+    def get_config(self):
+        return {**super().get_config(), "output_length": self.output_length}
+
+
+@keras.saving.register_keras_serializable("scs_keras.precipitation")
+class Nowcast(FlowForecaster, EncoderDecoder):
+    """The scale-wise filter corrected by SCS, see `FlowForecaster`.
+
+        lost images filled -> all moved along the flow to the last time -> filter + SCS -> moved on -> products
+
+    Where rain stands still, what is left to learn is growth and decay. The encoder sees the moved images and their
+    surroundings; at every lead the decoder sees the filter's image, the last one, how that grew, and its
+    surroundings, and puts out what to add to the filter's image and to the logits of exceedance. It starts at zero,
+    so that untrained the model is the filter.
+
+    Args:
+        encoder, decoder: two networks of the same structure (`SCSNetwork` or `ConvLSTMNetwork`).
+        output_length: number of future images, at least 1; may be changed at any time.
+        patch: side of the blocks that the networks work on.
+    """
+
+    def __init__(self, encoder, decoder, output_length: int = 5, patch: int = 4, **kwargs: Any):
+        super().__init__(encoder, decoder, patch, channels=1 + len(RATES), **kwargs)
+        self.output_length = output_length
+        self.exceedance = ExceedanceLogits(name="exceedance")
+
+    def build(self, input_shape):
+        batch, _, *size, _ = input_shape
+        self.frames_shape = tuple(input_shape[1:])
+        blocks = self.blocks(size)
+        decoded = (batch, None, *blocks, SEEN * self.patch**2)
+        for network, shape in ((self.network, (batch, None, *blocks, 2 * self.patch**2)), (self.decoder, decoded)):
+            if not network.built:  # as it is after loading
+                network.build(shape)
+        features = self.decoder(keras.KerasTensor(decoded)).shape
+        self.head.build((batch, *features[2:4], features[-1] + decoded[-1]))
+        self.exceedance.build(input_shape)
+        self.built = True
+
+    def correct(self, observed, stream, training):
+        last, height, width = observed.images[:, -1], *ops.shape(observed.images)[2:4]
+        around = blur(observed.images[..., 0], SURROUNDINGS)[..., None]
+        growth = ops.clip((last - observed.images[:, -2]) / LARGEST_GROWTH, -1.0, 1.0)
+        states = self.encode(ops.concatenate([observed.images, around], axis=-1), stream, training=training)
+        constant = ops.concatenate([last, growth, ops.abs(growth), around[:, -1]], axis=-1)
+        corrections = []
+        for filtered in ops.unstack(observed.filtered, self.output_length, axis=1):
+            folded = fold(ops.concatenate([filtered, constant], axis=-1), self.patch)[None]
+            features, states = self.decoder.run(folded, stream, states, training=bool(training))
+            output = self.head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
+            corrections.append(unfold(ops.cast(output, "float32"), self.patch, height, width))
+        return ops.stack(corrections, axis=1)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        networks = dict(encoder=serialize(self.network), decoder=serialize(self.decoder))
+        layer = keras.Model.get_config(self)  # name, dtype, trainable
+        own = dict(output_length=self.output_length, patch=self.patch)
+        return {**layer, **networks, **own, **self.preset_config()}
+
+    @classmethod
+    def from_config(cls, config):
+        networks = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
+        return cls(**{**config, **networks})
