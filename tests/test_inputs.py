@@ -172,7 +172,7 @@ def test_dropout_of_a_head_acts_in_clips_too():
 
 
 def test_taps_are_the_features_after_the_stages():
-    network = SCSNetwork([Stage(2, strides=2, pool=3), Stage(3, layers=2, shortcut_every=2), Stage(4, strides=2)])
+    network = SCSNetwork([Stage(2, strides=2, pool=3), Stage(3, layers=4, shortcut_every=2), Stage(4, strides=2)])
     frames = random(1, 3, 17, 20, 1)
     network(frames)
     sequence = np.moveaxis(frames, 1, 0)
@@ -180,10 +180,15 @@ def test_taps_are_the_features_after_the_stages():
         u, states, after = network.run(sequence, stream, taps=(2, 0, 1))
         assert_close((u, states), network.run(sequence, stream))
         assert_close(after[0], u)
-        shorter = SCSNetwork(network.stages[:1])
-        shorter(frames)
-        shorter.set_weights(network.get_weights()[: len(shorter.weights)])
-        assert_close(after[1], shorter.run(sequence, stream)[0])
+        for count, found in ((1, after[1]), (2, after[2])):
+            shorter = SCSNetwork(network.stages[:count])
+            shorter(frames)
+            for layer, same in zip(shorter.scs_layers, network.scs_layers):
+                layer.set_weights(same.get_weights())
+            for (_, line, _), (_, same, _) in zip(shorter.blocks, network.blocks):
+                if line is not None:
+                    line.set_weights(same.get_weights())
+            assert_close(found, shorter.run(sequence, stream)[0])
         assert [tuple(each.shape[i] for i in (1, 0, 2, 3, 4)) for each in after] == network.tap_shapes(
             (1, 3, 17, 20, 1), (2, 0, 1)
         )
