@@ -9,7 +9,7 @@ from scs_keras import zoo
 from scs_keras.zoo.precipitation.losses import NowcastLoss
 from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
 from scs_keras.zoo.precipitation.nowcast import observe
-from scs_keras.zoo.precipitation.products import DETECTION_LIMIT, PROBABLE, RATES, match, probabilities
+from scs_keras.zoo.precipitation.products import DETECTION_LIMIT, PROBABLE, RATES, match, probabilities, ranking
 from scs_keras.zoo.precipitation.scale_filter import SCALES, WINDOW, scale_filter
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 from tests.checks import assert_close, random, randomize, sigmoid, to_numpy
@@ -204,6 +204,15 @@ def test_probabilities_never_rise_with_the_rate():
     expected = np.minimum.accumulate(sigmoid(logits.astype("float64")), axis=-1)
     expected = expected[..., [RATES.index(rate) for rate in PROBABLE]]
     assert_close(probabilities(ops.convert_to_tensor(logits)), expected)
+
+
+def test_the_order_is_that_of_the_mean_and_the_expectation():
+    mean, logits = random(1, 2, 3, 3, 1), random(1, 2, 3, 3, len(RATES), seed=1)
+    rates = [0.0, *(float(rain_to_scaled(rate)) for rate in RATES)]
+    expected = mean[..., 0].astype("float64")
+    for index in range(len(RATES)):
+        expected = expected + sigmoid(logits[..., index].astype("float64")) * (rates[index + 1] - rates[index])
+    assert_close(ranking(ops.convert_to_tensor(mean), ops.convert_to_tensor(logits))[..., 0], expected)
 
 
 def test_no_forecast_exceeds_what_was_observed_and_weak_means_are_dry(nowcast):

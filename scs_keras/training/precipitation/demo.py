@@ -20,7 +20,7 @@ from scs_keras.training.task import Prediction
 from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT
 
-SHOWN = "scs_precipitation_advection_small_radar"
+SHOWN = "scs_precipitation_nowcast_small_radar"
 DRAWN = ("advection", "sprog", "model", "matched", "probability")
 """The forecasts that are drawn, from the top, of those that there are."""
 

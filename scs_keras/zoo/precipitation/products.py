@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import Tensor
@@ -53,8 +54,14 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 def ranking(mean: Tensor, logits: Tensor) -> Tensor:
-    """What orders the pixels for `match`: how many of the rates are likely to be exceeded, then the mean."""
-    return ops.sum(ops.sigmoid(logits), axis=-1, keepdims=True) + mean
+    """What orders the pixels for `match`: the mean, and the expectation that the probabilities come to,
+
+        sum over rates of P(R >= r_k) (r_k - r_(k-1)).
+
+    Of each alone, the former is better where rain is heavy, the latter where the radar is one it has learnt from.
+    """
+    widths = ops.array(np.diff([0.0, *_SCALED_RATES]), "float32")
+    return mean + ops.sum(ops.sigmoid(logits) * widths, axis=-1, keepdims=True)
 
 
 def match(order: Tensor, reference: Tensor) -> Tensor:
