@@ -19,27 +19,33 @@ if TYPE_CHECKING:
     from scs_keras.core import goals, metrics
     from scs_keras.core.analysis import expected_chains, temporal_importance
     from scs_keras.core.cell import SCSCell
+    from scs_keras.core.heads import RecurrentHead, ScaleHeads
+    from scs_keras.core.inputs import JoinInputs
     from scs_keras.core.layer import SCS2D
     from scs_keras.core.long_sequence import LTSC
     from scs_keras.core.model import SCSModel
-    from scs_keras.core.network import SCSNetwork, Stage
+    from scs_keras.core.network import SCSNetwork
+    from scs_keras.core.stages import Stage
     from scs_keras.core.switch import ASTSGD, STSGD
     from scs_keras.core.switch_callbacks import SwitchCallback
 
 __all__ = [
-    "ASTSGD", "LTSC", "SCS2D", "SCSCell", "SCSModel", "SCSNetwork", "STSGD", "Stage", "SwitchCallback",
-    "expected_chains", "goals", "metrics", "temporal_importance", "zoo",
+    "ASTSGD", "JoinInputs", "LTSC", "RecurrentHead", "SCS2D", "SCSCell", "SCSModel", "SCSNetwork", "STSGD",
+    "ScaleHeads", "Stage", "SwitchCallback", "expected_chains", "goals", "metrics", "temporal_importance", "zoo",
 ]  # fmt: skip
 
 _HOME = {  # module of each name that is not a module itself
     "ASTSGD": "core.switch",
+    "JoinInputs": "core.inputs",
     "LTSC": "core.long_sequence",
+    "RecurrentHead": "core.heads",
     "SCS2D": "core.layer",
     "SCSCell": "core.cell",
     "SCSModel": "core.model",
     "SCSNetwork": "core.network",
     "STSGD": "core.switch",
-    "Stage": "core.network",
+    "ScaleHeads": "core.heads",
+    "Stage": "core.stages",
     "SwitchCallback": "core.switch_callbacks",
     "expected_chains": "core.analysis",
     "temporal_importance": "core.analysis",

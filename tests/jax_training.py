@@ -1,4 +1,4 @@
-"""Run by test_jax.py under KERAS_BACKEND=jax: `python jax_training.py FOLDER`.
+"""Run by test_jax.py under KERAS_BACKEND=jax: `python jax_training.py FOLDER [several]`.
 
 Reads what TensorFlow made from the folder, compares, trains, and leaves weights and outputs there.
 """
@@ -10,9 +10,21 @@ import keras
 import numpy as np
 from keras.layers import RNN, Dense
 
-from scs_keras import ASTSGD, LTSC, SCS2D, STSGD, SCSCell, SCSModel, SCSNetwork, SwitchCallback, zoo
+from scs_keras import (
+    ASTSGD,
+    LTSC,
+    SCS2D,
+    STSGD,
+    JoinInputs,
+    RecurrentHead,
+    SCSCell,
+    SCSModel,
+    SCSNetwork,
+    SwitchCallback,
+    zoo,
+)
 
-X, Y = (np.random.default_rng(seed).normal(size=(8, 3, 6, 5, 1)).astype("float32") for seed in (0, 1))
+X, Y = (np.random.default_rng(seed).normal(size=(8, 4, 6, 5, 1)).astype("float32") for seed in (0, 1))
 RECURRENT = {
     "rnn": lambda: RNN(SCSCell(3, strides=2), return_sequences=True, return_state=True),
     "unrolled": lambda: RNN(SCSCell(3), unroll=True),
@@ -44,6 +56,26 @@ def build_model(**arguments):
     return model
 
 
+SEVERAL = {"frames": X, "image": X[:, 0], "speed": X[:, :, 0, 0]}
+
+
+def build_several():
+    """A model with an image for the whole sequence and a head with a state, trained in clips."""
+    model = SCSModel(
+        SCSNetwork([2]), RecurrentHead(keras.layers.LSTM(2), after=Dense(1), inputs="speed"), reduce="last",
+        backbone=JoinInputs({"frames": None, "image": None}), context="image",
+        context_encoder=keras.layers.Conv2D(1, 3, padding="same"),
+    )  # fmt: skip
+    model.build({name: each.shape for name, each in SEVERAL.items()})
+    model.compile(keras.optimizers.SGD(0.2), "mse", long_sequence=LTSC(2), clip=None)
+    return model
+
+
+def train_several(model):
+    model.run_eagerly = not COMPILED
+    return model.fit(SEVERAL, Y[:, 0, 0, 0], batch_size=4, shuffle=False, verbose=0).history
+
+
 def load_preset():
     model = zoo.load(PRESET)
     model.output_length = 2
@@ -64,9 +96,15 @@ def train(model, epochs=3):
     return model.fit(X, Y, batch_size=4, epochs=epochs, shuffle=False, verbose=0).history
 
 
-def main(folder):
+def main(folder, part="all"):
     assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
     sys.modules["tensorflow"] = None  # as if it were not installed
+    if part == "several":
+        model = build_several()
+        model.load_weights(folder / "several_start.weights.h5")
+        train_several(model)
+        model.save_weights(folder / "several.weights.h5")
+        return
     for name, make in RECURRENT.items():
         model = build_layer(make)
         model.load_weights(folder / f"{name}.weights.h5")
@@ -97,4 +135,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

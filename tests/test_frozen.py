@@ -168,7 +168,7 @@ def test_an_activity_regularizer_of_a_layer_counts():
     np.testing.assert_allclose(float(layer.losses[0]), np.sum(outputs**2), rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["average", "backbone", "spatial_head", "spatial_goal"])
+@pytest.mark.parametrize("name", ["average", "reduce", "backbone", "spatial_head", "spatial_goal", "context"])
 def test_a_forecaster_refuses_what_it_does_not_use(name):
     from scs_keras.zoo.video_prediction.scs import SCSVideo
 

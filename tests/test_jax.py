@@ -11,10 +11,31 @@ import numpy as np
 import pytest
 
 from tests.checks import assert_close, randomize, to_numpy
-from tests.jax_training import COMPILE, RADAR, RECURRENT, build_layer, build_model, call, load_preset, train
+from tests.jax_training import (
+    COMPILE,
+    RADAR,
+    RECURRENT,
+    build_layer,
+    build_model,
+    build_several,
+    call,
+    load_preset,
+    train,
+    train_several,
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"')
 QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiling is most of the time
+
+
+def run_on_jax(*arguments):
+    command = [sys.executable, str(Path(__file__).with_name("jax_training.py")), *map(str, arguments)]
+    for flags in (QUICK, ""):
+        settings = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
+        done = subprocess.run(command, env=settings, capture_output=True, text=True)
+        if "Unknown flag" not in done.stderr:  # another version of JAX
+            break
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +51,7 @@ def folder(tmp_path_factory):
         model = build_model(**make())
         randomize(model)
         model.save_weights(folder / f"{name}_start.weights.h5")
-    command = [sys.executable, str(Path(__file__).with_name("jax_training.py")), str(folder)]
-    for flags in (QUICK, ""):
-        settings = {**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": flags}
-        done = subprocess.run(command, env=settings, capture_output=True, text=True)
-        if "Unknown flag" not in done.stderr:  # another version of JAX
-            break
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_on_jax(folder)
     return folder
 
 
@@ -82,3 +97,17 @@ def test_training_is_the_same_where_no_draws_are_made(name, folder):
     assert_close(call(model), [found["arr_0"]], 1e-4)
     for log in ("loss", "main_loss", "temporal_loss", "overlap_loss"):
         assert history[log] == pytest.approx(found[log].tolist(), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_several_inputs_in_clips_train_the_same(tmp_path):
+    model = build_several()
+    randomize(model)
+    model.save_weights(tmp_path / "several_start.weights.h5")
+    before = model.get_weights()
+    run_on_jax(tmp_path, "several")
+    train_several(model)
+    assert all(np.abs(new - old).max() > 1e-6 for new, old in zip(model.get_weights(), before))
+    ours = model.get_weights()
+    model.load_weights(tmp_path / "several.weights.h5")
+    assert_close(model.get_weights(), ours)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scs_keras import ASTSGD, LTSC, SCSModel, SCSNetwork
+from scs_keras import ASTSGD, LTSC, STSGD, SCSModel, SCSNetwork
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close, random, randomize, to_numpy
 
@@ -193,7 +193,7 @@ def test_one_clip_is_the_whole_sequence():
 
 
 def test_sample_weights_of_frames_and_sequences():
-    for weights in (np.array([0.0, 2.0], "float32"), np.abs(random(2, 7))):
+    for weights in (np.array([0.0, 2.0], "float32"), np.array([[0.0], [2.0]], "float32"), np.abs(random(2, 7))):
         model = make_model("aligned")
         errors = to_numpy(tf.reduce_mean((model(X) - Y) ** 2, axis=(2, 3, 4)))  # (batch, time)
         logs = model.train_on_batch(X, Y, sample_weight=weights, return_dict=True)
@@ -284,3 +284,84 @@ def test_regularisation_counts_once_however_many_clips(clip):
         float(np.sum(to_numpy(v) ** 2)) for v in (before, model.network.scs_layers[0].cell.temporal_kernel / 0.8)
     )
     assert float(np.ravel(loss)[0]) == pytest.approx(penalty, rel=1e-4)
+
+
+# The loop -----------------------------------------------------------------------------------------
+
+
+class Unrolled(SCSModel):
+    unroll_clips = True
+
+
+def looped(model_class, carry, make_switch=None, reduce="none", normalization=None, **arguments):
+    """A model after two steps on 10 frames, with what was logged; in the graph the middle ones of its clips are a loop."""
+    keras.utils.set_random_seed(3)
+    x, y = random(2, 10, 4, 5, 2), random(2, 10, 4, 5, 1, seed=1)
+    model = model_class(
+        SCSNetwork([2], normalization=normalization, kernel_regularizer=keras.regularizers.L2(0.01)),
+        keras.layers.Dense(1), reduce=reduce,
+    )  # fmt: skip
+    model.build(x.shape)
+    randomize(model)
+    model.compile(
+        keras.optimizers.SGD(0.3), "mse", long_sequence=LTSC(3, carry=carry), spatial_loss="mse", metrics=["mse"],
+        switch=make_switch and make_switch(), run_eagerly=model_class is Unrolled, **arguments,
+    )  # fmt: skip
+    assert max(map(len, model.long_sequence.runs(10))) > 1
+    y = y if reduce == "none" else y[:, 0]
+    return model, [model.train_on_batch(x, y, return_dict=True) for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        dict(carry="end", make_switch=lambda: ASTSGD(initial_loss=9.0, threshold=0.01, seed=1)),
+        pytest.param(dict(carry="aligned", reduce="second_half", normalization="batch"), marks=pytest.mark.slow),
+        pytest.param(
+            dict(carry="none", make_switch=lambda: STSGD(0.5, seed=1), dtype="mixed_float16", accumulate_steps=2),
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["end", "aligned", "none"],
+)
+def test_a_loop_in_the_graph_gives_what_the_unrolled_clips_give(arguments):
+    dtype = arguments.pop("dtype", None)
+    keras.config.set_dtype_policy(dtype or "float32")
+    try:
+        (loop, logs), (unrolled, expected) = (looped(each, **arguments) for each in (SCSModel, Unrolled))
+    finally:
+        keras.config.set_dtype_policy("float32")
+        arguments.update(dict(dtype=dtype) if dtype else {})
+    tolerance = 2e-3 if dtype else 1e-5
+    assert_close(loop.get_weights(), unrolled.get_weights(), tolerance)
+    assert_close(logs, expected, 10 * tolerance)
+    if loop.switch is not None:
+        assert_close(loop.switch.draws.state.value, unrolled.switch.draws.state.value)
+    if isinstance(loop.switch, ASTSGD):
+        assert 0.5 < float(loop.switch.q) < 1
+
+
+def operations(frames):
+    """Number of operations in the graph of a training step."""
+    model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+    model.build((None, frames, 4, 4, 1))
+    model.compile("sgd", "mse", long_sequence=LTSC(2))
+    graph = tf.function(model.train_step).get_concrete_function((tf.zeros((1, frames, 4, 4, 1)),) * 2).graph
+    definition = graph.as_graph_def()
+    return len(definition.node) + sum(len(function.node_def) for function in definition.library.function)
+
+
+@pytest.mark.slow
+def test_the_graph_does_not_grow_with_the_sequence():
+    assert operations(17) == operations(9)
+
+
+def test_clips_of_a_run_differ_in_their_place_only():
+    for steps in (1, 5, 16, 17, 100):
+        for carry in ("end", "aligned", "none"):
+            ltsc = LTSC(5, 0.3, carry=carry)
+            runs = ltsc.runs(steps)
+            assert sum(runs, []) == ltsc.clips(steps) and len(runs) <= 4
+            for run in runs:
+                strides = {b.start - a.start for a, b in zip(run, run[1:])}
+                assert len({clip[2:4] for clip in run}) == 1 and len(strides) <= 1

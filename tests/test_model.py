@@ -94,7 +94,7 @@ def test_step_by_step_as_the_whole(name, stream):
     for frame in np.moveaxis(X, 1, 0):
         output, states = model.step(frame, states, stream)
         outputs.append(output)
-    assert_close(model.reduce_outputs(np.stack(outputs, axis=1)), model(X, stream=stream))
+    assert_close(model.reduce_outputs(np.stack(outputs, axis=1), stream=stream), model(X, stream=stream))
     assert_close(list(states), list(model(X, stream=stream, return_states=True)[1]))
 
 
@@ -297,12 +297,12 @@ def test_goals_of_the_next_frame(tmp_path):
         temporal_goal=goals.next_frame_flow,
     )  # fmt: skip
     model.compile("sgd", "mse", spatial_loss="mse", temporal_loss="mse")
-    assert_close(model.objective.targets(x, y)["spatial"], y - x)
+    assert_close(model.objective.targets(x, y)["spatial"].values, y - x)
     model.fit(x, y, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
-    assert_close(loaded.objective.targets(x, y)["temporal"], goals.next_frame_flow(x, y))
+    assert_close(loaded.objective.targets(x, y)["temporal"].values, goals.next_frame_flow(x, y))
 
 
 def test_one_switch_for_compile_and_layers(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scs_keras import ASTSGD, SCSNetwork, Stage
-from scs_keras.core.network import VARIANTS, as_stages
+from scs_keras.core.stages import VARIANTS, as_stages
 from tests.checks import assert_close, check_layer, convolve, numpy_scs, random, randomize, relu
 
 X = random(2, 4, 9, 8, 3)

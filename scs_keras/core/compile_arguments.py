@@ -3,6 +3,7 @@
 import keras
 
 from scs_keras.core.arguments import is_count, is_number
+from scs_keras.core.heads import loses_state
 from scs_keras.core.long_sequence import LTSC
 from scs_keras.core.objective import SUB_GOALS
 from scs_keras.core.switch import ASTSGD, check_switch
@@ -94,6 +95,13 @@ def check_long_sequence(model, long_sequence):
             f"frame; {type(model).__name__} forecasts the frames after its inputs. Allowed: long_sequence=None. "
             f"Received: long_sequence=LTSC(length={long_sequence.length}). Leave `long_sequence` out of `compile`."
         )
+    for head in (model.head, *model.sub_heads.values()):
+        if loses_state(head):
+            raise ValueError(
+                "LTSC hands the state of a head on from clip to clip, which takes one that gives it out. Received: a "
+                f"recurrent layer inside {head.name!r}, {type(head).__name__}. Write the head as "
+                "RecurrentHead(keras.layers.LSTM(...), before=..., after=...)."
+            )
 
 
 def check_compile_arguments(accumulate_steps, clip, loss_weights):

@@ -9,14 +9,17 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import backend, ops
+from keras import ops, tree
 
-from scs_keras.core.arguments import Tensor
+from scs_keras.core.advection import displacements, warp
+from scs_keras.core.arguments import Tensor, is_count
 from scs_keras.core.flow import lucas_kanade, positions, sample
+from scs_keras.core.frames import as_flow, as_frames, as_mask
+from scs_keras.core.inputs import cut, named
 
 __all__ = [
-    "frame_difference", "next_frame_difference", "next_frame_flow", "optical_flow", "mean_flow", "displacements",
-    "warp", "advect",
+    "LastFrameFlow", "frame_difference", "next_frame_difference", "next_frame_flow", "optical_flow", "mean_flow",
+    "displacements", "warp", "advect",
 ]  # fmt: skip
 
 
@@ -52,6 +55,71 @@ def next_frame_flow(x: Tensor, y: Tensor) -> Tensor:
     return ops.reshape(optical_flow(pairs), (-1, *x.shape[1:4], 2))
 
 
+@keras.saving.register_keras_serializable("scs_keras")
+class LastFrameFlow:
+    """Goal of an `SCSModel`: how what is seen has moved since the last frame, for a head at each of several scales.
+
+    It is computed from the frames that the model sees, after any augmentation.
+
+    Args:
+        scales: an integer, the pixels of a frame along a side of the head's pixel; or several, one for each output of
+            a `ScaleHeads`. The head's frame has ceil(size / scale) pixels.
+        input: the name of the frames among several inputs.
+        **flow_options: of `optical_flow`.
+
+    Call arguments:
+        x, y: inputs and main target of the model; y is not used.
+
+    Returns:
+        (targets, weights): for each scale (batch, time, height, width, 2), float32, the `optical_flow` from x[:, t - 1]
+        to x[:, t], averaged over the head's pixel, in the head's pixels per frame; zeros for frame 0, which has the
+        weight 0, (1, time).
+
+    Raises:
+        ValueError: if a scale is no integer of at least 1.
+    """
+
+    MOST_AT_ONCE = 32  # frames; of longer sequences one after the other, so that memory does not grow with them
+
+    def __init__(self, scales: int | tuple[int, ...] = 1, input: str = "frames", **flow_options: Any) -> None:
+        self.scales: Any = list(scales) if isinstance(scales, (list, tuple)) else scales
+        if not self.scales or not all(is_count(scale) for scale in tree.flatten(self.scales)):
+            raise ValueError(
+                f"`scales` are pixels, integers of at least 1. Received: scales={scales!r}. For example: (4, 8)."
+            )
+        self.input = input
+        self.flow_options = flow_options
+
+    def __call__(self, x: Any, y: Any) -> tuple[Any, Tensor]:
+        frames = as_frames(named(x)[self.input], least=1)
+        time, *size = frames.shape[1:4]
+        if time == 1:
+            flow = ops.zeros((ops.shape(frames)[0], 0, *size, 2), "float32")
+        elif time <= self.MOST_AT_ONCE:
+            flow = optical_flow(frames, **self.flow_options)
+        else:
+            flow = ops.map(lambda start: optical_flow(cut(frames, start, 2), **self.flow_options), ops.arange(time - 1))
+            flow = ops.moveaxis(flow[:, :, 0], 0, 1)
+        flow = ops.pad(flow, [[0, 0], [1, 0], [0, 0], [0, 0], [0, 0]])
+        weights = np.array([[0.0] + [1.0] * (time - 1)], "float32")
+        return tree.map_structure(lambda scale: self.at_scale(flow, scale), self.scales), weights
+
+    @staticmethod
+    def at_scale(flow: Tensor, scale: int) -> Tensor:
+        """A flow (batch, time, height, width, 2) of pixels that are `scale` times as large."""
+        time, height, width = flow.shape[1:4]
+        images = ops.reshape(flow, (-1, height, width, 2))
+        pooled = ops.average_pool(images, scale, scale, padding="same", data_format="channels_last") / scale
+        return ops.reshape(pooled, (-1, time, *pooled.shape[1:]))
+
+    def get_config(self) -> dict:
+        return dict(scales=self.scales, input=self.input, **self.flow_options)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "LastFrameFlow":
+        return cls(**config)
+
+
 def frame_difference(frames: Tensor) -> Tensor:
     """Pixel-wise change from each frame to the next, the temporal goal for local growth and decay.
 
@@ -61,7 +129,7 @@ def frame_difference(frames: Tensor) -> Tensor:
     Returns:
         (batch, time - 1, height, width, channels), each frame minus the one before it.
     """
-    frames = _as_frames(frames, least=2)
+    frames = as_frames(frames, least=2)
     return frames[:, 1:] - frames[:, :-1]
 
 
@@ -96,12 +164,12 @@ def optical_flow(
     References:
         Lucas and Kanade 1981; Bouguet, Pyramidal implementation of the Lucas Kanade feature tracker, 2000.
     """
-    frames = ops.cast(_as_frames(frames, least=2), "float32")
+    frames = ops.cast(as_frames(frames, least=2), "float32")
     time, height, width, channels = frames.shape[1:]
     first = ops.reshape(frames[:, :-1], (-1, height, width, channels))
     second = ops.reshape(frames[:, 1:], (-1, height, width, channels))
     if mask is not None:
-        mask = ops.repeat(_as_mask(mask, height, width), time - 1, axis=0)
+        mask = ops.repeat(as_mask(mask, height, width), time - 1, axis=0)
     options = _flow_options(levels, window, iterations, smoothing, presmooth)
     flow = ops.stop_gradient(lucas_kanade(first, second, mask, **options))
     return ops.reshape(flow, (-1, time - 1, height, width, 2))
@@ -131,7 +199,7 @@ def mean_flow(
     Returns:
         (batch, height, width, 2), float32; 0 where no pair counts.
     """
-    frames = ops.cast(_as_frames(frames, least=2), "float32")
+    frames = ops.cast(as_frames(frames, least=2), "float32")
     time, height, width, channels = frames.shape[1:]
     # Pairs become channels, which share one flow.
     images = ops.reshape(ops.transpose(frames, (0, 2, 3, 1, 4)), (-1, height, width, time * channels))
@@ -140,65 +208,10 @@ def mean_flow(
         shares = _as_pair_weights(weights, time)[:, None, None] * shares
     shares = ops.sqrt(ops.repeat(shares, channels, axis=-1))
     if mask is not None:
-        mask = _as_mask(mask, height, width)
+        mask = as_mask(mask, height, width)
     options = _flow_options(levels, window, iterations, smoothing, presmooth)
     arriving, departing = shares * images[..., channels:], shares * images[..., :-channels]
     return -ops.stop_gradient(lucas_kanade(arriving, departing, mask, **options))
-
-
-def warp(images: Tensor, flow: Tensor, fill: float | None = None) -> Tensor:
-    """Backward bilinear warp: result(x) = images(x + flow(x)).
-
-    Differentiable with respect to images and flow.
-
-    Args:
-        images: (batch, height, width, channels).
-        flow: (batch, height, width, 2), [dx, dy] in pixels.
-        fill: value of pixels that come from outside the frame. None takes the nearest edge pixel.
-
-    Returns:
-        (batch, height, width, channels), the dtype of floating images, else Keras's float type.
-    """
-    images = _as_floating(images)
-    if len(images.shape) != 4:
-        raise ValueError(
-            "warp needs images of shape (batch, height, width, channels). "
-            f"Received shape {tuple(images.shape)}; warp a sequence frame by frame, warp(frames[:, t], flow)."
-        )
-    flow = _as_flow(flow, *images.shape[1:3])
-    return sample(images, *positions(flow), fill)
-
-
-def displacements(flow: Tensor, steps: int, mask: Tensor | None = None) -> Tensor:
-    """Where the pixels of the next `steps` frames come from in the last one, following the flow back step by step.
-
-    Semi-Lagrangian: each step reads the flow where the previous one arrived. A path that would leave the valid area
-    stops before it, so that what moves in from outside continues what is seen at the edge.
-
-    Args:
-        flow: (batch, height, width, 2), pixels per frame, as `mean_flow` gives it.
-        steps: Python int, at least 1.
-        mask: as in `optical_flow`; None stops paths nowhere (`warp` takes the nearest edge pixel).
-
-    Returns:
-        (batch, steps, height, width, 2), float32; frame k is warp(last, displacements[:, k]).
-    """
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise ValueError(f"steps must be a Python int of at least 1, the number of future frames. Received {steps!r}.")
-    flow = ops.convert_to_tensor(flow)
-    if len(flow.shape) != 4 or flow.shape[-1] != 2:
-        raise ValueError(f"flow must be (batch, height, width, 2), [dx, dy]. Received shape {tuple(flow.shape)}.")
-    flow = ops.cast(flow, "float32")
-    valid = None if mask is None else _as_mask(mask, *flow.shape[1:3])
-    total, path = ops.zeros_like(flow), []
-    for _ in range(steps):
-        velocity = sample(flow, *positions(total)) if path else flow
-        moved = total - velocity
-        if valid is not None:
-            moved = ops.where(sample(valid, *positions(moved)) > 0.99, moved, total)
-        total = moved
-        path.append(total)
-    return ops.stack(path, axis=1)
 
 
 def advect(
@@ -218,7 +231,7 @@ def advect(
     Returns:
         (batch, steps, height, width, channels).
     """
-    frames = _as_frames(frames, least=2 if flow is None else 1)
+    frames = as_frames(frames, least=2 if flow is None else 1)
     height, width, channels = frames.shape[2:]
     if flow is None:
         flow = mean_flow(frames, mask, **flow_options)
@@ -226,35 +239,12 @@ def advect(
         raise ValueError(
             f"advect estimates no flow when flow is given. Received also {sorted(flow_options)}; leave one out."
         )
-    path = displacements(ops.stop_gradient(_as_flow(flow, height, width)), steps, mask)
+    path = displacements(ops.stop_gradient(as_flow(flow, height, width)), steps, mask)
     return sample(frames[:, -1], *positions(path))
 
 
-def _as_floating(values):
-    values = ops.convert_to_tensor(values)
-    return values if backend.is_float_dtype(values.dtype) else ops.cast(values, backend.floatx())
-
-
-def _as_frames(frames, least):
-    frames = _as_floating(frames)
-    shape = tuple(frames.shape)
-    if len(shape) != 5:
-        raise ValueError(
-            f"frames must be (batch, time, height, width, channels). Received shape {shape}; "
-            "add a missing axis with frames[None] (batch) or frames[..., None] (channels)."
-        )
-    if None in shape[1:]:
-        raise ValueError(
-            f"frames need a known time, height, width and number of channels. Received shape {shape}; "
-            "name them in keras.Input or the dataset's element_spec."
-        )
-    if shape[1] < least:
-        raise ValueError(f"At least {least} frames are needed to see a motion. Received {shape[1]} in shape {shape}.")
-    return frames
-
-
 def _as_pairs(x, y):
-    x, y = _as_frames(x, least=1), _as_frames(y, least=1)
+    x, y = as_frames(x, least=1), as_frames(y, least=1)
     if x.shape[1:] != y.shape[1:]:
         raise ValueError(
             "A next-frame goal needs a next frame y[:, t] for each frame x[:, t], both of the same shape. "
@@ -262,22 +252,6 @@ def _as_pairs(x, y):
             "frame_difference or optical_flow on ops.concatenate([x[:, -1:], y], axis=1)."
         )
     return x, ops.cast(y, x.dtype)
-
-
-def _as_flow(flow, height, width):
-    flow = ops.convert_to_tensor(flow)
-    if tuple(flow.shape[1:]) != (height, width, 2):
-        raise ValueError(f"flow must be (batch, {height}, {width}, 2), [dx, dy]. Received shape {tuple(flow.shape)}.")
-    return ops.cast(flow, "float32")
-
-
-def _as_mask(mask, height, width):
-    mask = ops.convert_to_tensor(mask)
-    if tuple(mask.shape[1:]) != (height, width, 1):
-        raise ValueError(
-            f"mask must be (batch, {height}, {width}, 1), 1 where valid. Received shape {tuple(mask.shape)}."
-        )
-    return ops.cast(mask, "float32")
 
 
 def _as_pair_weights(weights, time):

@@ -1,9 +1,11 @@
 """LTSC, long range temporal semi-coupling: training on long sequences in short, overlapping clips (Sec. 5.3)."""
 
-from typing import NamedTuple
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from scs_keras.core.arguments import Tensor, is_integer, is_number
 
@@ -100,6 +102,11 @@ class LTSC:
             seen = stop
         return clips
 
+    def runs(self, steps: int) -> list[list[Clip]]:
+        """The clips in order, neighbours together that differ in nothing but their place: what can be a loop."""
+        alike = lambda clip: (clip.stop - clip.start, clip.new, clip.carry)  # noqa: E731
+        return [list(run) for _, run in itertools.groupby(self.clips(steps), alike)]
+
     def overlap_loss(self, earlier: Tensor, later: Tensor, shared: int) -> Tensor:
         """Eq. 23: MSE between two clips' outputs (batch, time, ...) on `shared` frames, the earlier side detached."""
         difference = later[:, :shared] - ops.stop_gradient(earlier[:, -shared:])
@@ -111,3 +118,34 @@ class LTSC:
     @classmethod
     def from_config(cls, config: dict) -> "LTSC":
         return cls(**config)
+
+
+def over_clips(model: Any, one_clip: Callable, steps: int) -> tuple[Any, list]:
+    """Goes through the clips of a sequence; those that differ in their place only are a loop in the graph.
+
+    Args:
+        model: with its `long_sequence` and the backend's `loop`.
+        one_clip: function (clip, start, carried) -> (carried, part) of a clip, or one that differs in its place only;
+            of its first frame, an integer or a scalar tensor; of what the clip before handed on, None at first.
+        steps: number of frames.
+
+    Returns:
+        (carried, parts): what the last clip handed on, and for each run of clips their parts, stacked.
+    """
+    carried, parts = None, []
+    for run in model.long_sequence.runs(steps):
+        if len(run) > 1 and not model.unroll_clips:
+            first, stride = run[0], run[1].start - run[0].start
+
+            def one_of_run(index, handed, first=first, stride=stride):
+                return one_clip(first, first.start + index * stride, handed)
+
+            carried, part = model.loop(one_of_run, len(run), carried)
+            parts.append(part)
+            continue
+        of_run = []
+        for clip in run:
+            carried, part = one_clip(clip, clip.start, carried)
+            of_run.append(part)
+        parts.append(tree.map_structure(lambda *each: ops.stack(each), *of_run))
+    return carried, parts

@@ -1,6 +1,6 @@
 """SCSNetwork: the deep nested structure T = G_1 o G_2 o ... o G_n (Eq. 3)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -12,102 +12,8 @@ from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.layer import SCS2D, over_frames, swap_time_and_batch
 from scs_keras.core.normalization import BranchNormalization
 from scs_keras.core.recurrence import frame_mask
+from scs_keras.core.stages import as_stages, check_valid_padding
 from scs_keras.core.states import filled
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A run of SCS layers with the same number of filters.
-
-    Attributes:
-        filters: channels of every layer.
-        layers: number of layers.
-        kernel_size: odd integer.
-        strides: of the first layer.
-        shortcut_every: a residual line over every so many layers (2 in Tab. 1); None for a plain stack.
-        pool: size of a max-pooling with stride 2 after the stage, in all three streams; None for none.
-    """
-
-    filters: int
-    layers: int = 1
-    kernel_size: int = 3
-    strides: int = 1
-    shortcut_every: int | None = None
-    pool: int | None = None
-
-
-def plain(*filters: int) -> tuple[Stage, ...]:
-    """A plain stack, one layer for each number of filters (Tab. 4)."""
-    return tuple(Stage(each) for each in filters)
-
-
-VARIANTS = {
-    # Tab. 1: the stand-alone network of action recognition and steering, shaped like ResNet-18.
-    "resnet_17": (
-        Stage(64, kernel_size=7, strides=2, pool=3),
-        Stage(64, layers=4, shortcut_every=2),
-        Stage(128, layers=4, strides=2, shortcut_every=2),
-        Stage(256, layers=4, strides=2, shortcut_every=2),
-        Stage(512, layers=4, strides=2, shortcut_every=2),
-    ),
-    # Tab. 4: outline annotation.
-    "plain_2": plain(64, 8),
-    "plain_5": plain(128, 128, 64, 32, 8),
-    "plain_10": plain(*[128] * 5, *[64] * 3, 32, 8),
-    "plain_15": plain(*[256] * 2, *[128] * 4, *[64] * 6, *[32] * 2, 8),
-}
-_EARLIER_NAMES = {"action_17": "resnet_17", **{f"outline_{count}": f"plain_{count}" for count in (2, 5, 10, 15)}}
-
-
-def as_stages(structure: Any) -> tuple[Stage, ...]:
-    """A variant's name, a list of filters, or a list of stages (or their dicts), as a tuple of stages.
-
-    Raises:
-        ValueError: if it is none of these.
-    """
-    if isinstance(structure, str):
-        structure = _EARLIER_NAMES.get(structure, structure)
-        if structure not in VARIANTS:
-            raise ValueError(
-                f"Unknown network variant. Allowed: {', '.join(VARIANTS)}, a list of filters such as "
-                f"[64, 32], or a list of Stage(...). Received: {structure!r}."
-            )
-        return VARIANTS[structure]
-    if not isinstance(structure, (list, tuple)):
-        raise ValueError(
-            "A network is a variant's name, a list of filters or a list of stages. "
-            f"Received: {structure!r}. For example: [64, 32]."
-        )
-    stages = []
-    for item in structure:
-        if is_integer(item):
-            item = Stage(int(item))
-        elif isinstance(item, dict):
-            item = Stage(**item)
-        if not isinstance(item, Stage):
-            raise ValueError(
-                "A network is a list of filters or stages. Allowed items: int, Stage, dict. "
-                f"Received: {item!r} in {structure!r}. For example: [64, Stage(32, layers=4)]."
-            )
-        if item.shortcut_every and item.layers % item.shortcut_every:
-            raise ValueError(
-                "`layers` of a stage must be a multiple of `shortcut_every`. "
-                f"Received: {item}. For example: layers={item.shortcut_every * item.layers}."
-            )
-        stages.append(item)
-    if not stages:
-        raise ValueError("A network needs at least one stage. Received: an empty list. For example: [64, 32].")
-    return tuple(stages)
-
-
-def check_valid_padding(stages: tuple[Stage, ...]) -> None:
-    """Raises ValueError if padding="valid" would make the frames of a block smaller than its residual line's."""
-    for stage in stages:
-        if stage.shortcut_every and stage.kernel_size != 1:
-            raise ValueError(
-                "A residual line adds a block's input to its output, which padding='valid' makes smaller. Allowed: "
-                f"padding='same', or stages without `shortcut_every`. Received: padding='valid', {stage}."
-            )
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -152,10 +58,11 @@ class SCSNetwork(KeepsFrozen):
         if layer_arguments.get("padding") == "valid":
             check_valid_padding(self.stages)
         self.layer_arguments = layer_arguments
-        self.scs_layers, self.blocks = [], []
+        self.scs_layers, self.blocks, self.stage_of = [], [], []  # the stage of each block
         self.supports_masking = True
-        for stage in self.stages:
+        for place, stage in enumerate(self.stages):
             self._add_stage(stage)
+            self.stage_of += [place] * (len(self.blocks) - len(self.stage_of))
 
     def _add_stage(self, stage):
         size = stage.shortcut_every or stage.layers
@@ -225,7 +132,8 @@ class SCSNetwork(KeepsFrozen):
         training: bool = False,
         states_at: int = -1,
         mask: Tensor | None = None,
-    ) -> tuple[Tensor, list[Tensor]]:
+        taps: tuple[int, ...] = (),
+    ) -> tuple:
         """The network on a time-major sequence (time, batch, height, width, channels).
 
         Args:
@@ -233,11 +141,15 @@ class SCSNetwork(KeepsFrozen):
             states: list with a gate for each layer, or None.
             states_at: index of the step after which the gates are returned; -1 is the end.
             mask: boolean (time, batch); masked steps leave the gates as they were.
+            taps: stages, by their place in the structure from 0 on.
 
         Returns:
-            (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`.
+            (outputs, states): the outputs (time, batch, ...), and the list of gates after step `states_at`. With
+            `taps` (outputs, states, features): the list of the features after each of these stages, pooled where it
+            pools.
         """
         check_stream(stream)
+        self.check_taps(taps)
         time, batch, *frame = sequence.shape
         check_sequence((batch, time, *frame), "SCSNetwork", self.channels)
         states = [None] * len(self.scs_layers) if states is None else list(states)
@@ -247,8 +159,8 @@ class SCSNetwork(KeepsFrozen):
                 f"Received: {len(states)}. Take them from `initial_states(batch_size, height, width)`, or from "
                 "a call with return_states=True."
             )
-        u, gates = ops.cast(sequence, self.compute_dtype), []
-        for block, shortcut, pool in self.blocks:
+        u, gates, after = ops.cast(sequence, self.compute_dtype), [], {}
+        for (block, shortcut, pool), stage in zip(self.blocks, self.stage_of):
             line = u
             for layer in block:
                 u, gate = layer.run(u, stream, states[len(gates)], mask, training, states_at)
@@ -257,7 +169,27 @@ class SCSNetwork(KeepsFrozen):
                 u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
             if pool:
                 u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same", data_format="channels_last"), u)
-        return u, gates
+            after[stage] = u  # that of the stage's last block stays
+        return (u, gates, [after[tap] for tap in taps]) if taps else (u, gates)
+
+    def check_taps(self, taps: tuple[int, ...]) -> None:
+        """Raises ValueError if one of `taps` is no stage."""
+        wrong = [tap for tap in taps if not is_integer(tap) or not 0 <= tap < len(self.stages)]
+        if wrong:
+            raise ValueError(
+                f"`taps` names stages of the network, 0 to {len(self.stages) - 1}. Received: {wrong[0]!r} in "
+                f"taps={tuple(taps)}. For example: taps=({len(self.stages) - 1},)."
+            )
+
+    def tap_shapes(self, frames_shape: tuple, taps: tuple[int, ...]) -> list[tuple]:
+        """Shapes (batch, time, height, width, channels) of what `run` gives for `taps` and frames of that shape."""
+        self.check_taps(taps)
+        states = iter(self._state_shapes(frames_shape[0], *frames_shape[2:4]))
+        after = {}
+        for (block, _, pool), stage in zip(self.blocks, self.stage_of):
+            batch, *frame, channels = [next(states) for _ in block][-1]
+            after[stage] = (batch, frames_shape[1], *self._pooled(frame, pool), channels)
+        return [after[tap] for tap in taps]
 
     def step(self, frame: Tensor, states: list[Tensor], stream: str = "main") -> tuple[Tensor, list[Tensor]]:
         """One time step at inference, for streaming.

@@ -1,5 +1,7 @@
 """The loop over time, on time-major tensors: everything that cannot be done for all steps at once."""
 
+import functools
+
 from keras import ops
 
 from scs_keras.core.keras_private import rnn_loop
@@ -54,6 +56,14 @@ def frame_mask(mask):
         return None
     mask = ops.cast(mask, "bool")
     return ops.any(mask, axis=tuple(range(2, len(mask.shape)))) if len(mask.shape) > 2 else mask
+
+
+def sequence_mask(mask):
+    """`frame_mask` of the mask of one sequence, or of a dict of those of several: a frame counts if it does in all."""
+    if not isinstance(mask, dict):
+        return frame_mask(mask)
+    masks = [frame_mask(each) for each in mask.values() if each is not None]
+    return functools.reduce(ops.logical_and, masks) if masks else None
 
 
 def hold_last(outputs, mask):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import ops
+from keras import ops, tree
 
 from scs_keras.core.states import Shape
 
@@ -44,15 +44,24 @@ class Signature:
     function: Callable[..., Sequence]
 
 
-def whole(model: keras.Model, input_shape: tuple) -> Signature:
-    """`frames` (batch, *input_shape) to `output`, or to the model's `products`: all frames at once."""
-    frames = Spec("frames", tuple(input_shape))
-    return Signature(
-        "serving_default", (frames,), _names(model), lambda frames: _values(model, model(frames, training=False))
-    )
+def whole(model: keras.Model, input_shape: tuple | dict) -> Signature:
+    """`frames` (batch, *input_shape) to `output`, or to the model's `products`: all frames at once; of several inputs
+    each by its name."""
+    specs = specs_of(input_shape)
+
+    def serve(*values):
+        return _values(model, model(_together(input_shape, values), training=False))
+
+    return Signature("serving_default", specs, _names(model), serve)
 
 
-def streaming(model: Any, input_shape: tuple) -> tuple[Signature, Signature]:
+def specs_of(shapes: tuple | dict, name: str = "frames") -> tuple[Spec, ...]:
+    """A `Spec` for each input: of a dict by its name, else one of that name."""
+    shapes = shapes if isinstance(shapes, dict) else {name: shapes}
+    return tuple(Spec(name, tuple(shape)) for name, shape in shapes.items())
+
+
+def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signature]:
     """One frame at a time, for a model with `step` and `initial_states`. A server keeps nothing between calls, so
     the state goes in and out with each:
 
@@ -60,45 +69,64 @@ def streaming(model: Any, input_shape: tuple) -> tuple[Signature, Signature]:
             `next_state_0`, ...
         initial_state: `batch_size` (scalar int32) to `state_0`, ...
 
+    Of several inputs the frames have their names, and `initial_state` takes those that hold for a whole sequence, if
+    there are any, in place of `batch_size`.
+
     Args:
         model: the model.
-        input_shape: (time, height, width, channels); the time may be None.
+        input_shape: (time, height, width, channels), or a dict of the inputs' shapes; the time may be None.
 
     Raises:
         ValueError: if another size is not known.
     """
-    if None in input_shape[1:]:
+    several = isinstance(input_shape, dict)
+    shapes: dict = input_shape if several else {"frame": tuple(input_shape)}
+    context = getattr(model, "context", ()) if several else ()
+    if any(None in (shape if name in context else shape[1:]) for name, shape in shapes.items()):
         raise ValueError(
             "The states of a served model have the size of its frames, which must be known. Received: "
-            f"input_shape={tuple(input_shape)}. Give signatures(input_shape=(time, height, width, channels))."
+            f"input_shape={input_shape}. Give signatures(input_shape=(time, height, width, channels))."
         )
-    states = model.initial_states(keras.KerasTensor((None, *input_shape)))
+    symbolic = {name: keras.KerasTensor((None, *shape)) for name, shape in shapes.items()}
+    states = model.initial_states(symbolic if several else symbolic["frame"])
     specs = tuple(Spec(f"state_{index}", tuple(state.shape[1:])) for index, state in enumerate(states))
     names = tuple(spec.name for spec in specs)
+    frames = specs_of({name: shape[1:] for name, shape in shapes.items() if name not in context})
 
-    def step(frame, *given):
-        output, following = model.step(frame, [ops.cast(each, state.dtype) for each, state in zip(given, states)])
+    def step(*values):
+        given = [ops.cast(each, state.dtype) for each, state in zip(values[len(frames) :], states)]
+        frame = dict(zip((spec.name for spec in frames), values)) if several else values[0]
+        output, following = model.step(frame, given)
         return *_values(model, output), *following
 
-    def initial_state(batch_size):
-        return model.initial_states(Shape((batch_size, *input_shape)))
+    def initial_state(*values):
+        if not context:
+            filled = {name: Shape((values[0], *shape)) for name, shape in shapes.items()}
+            return model.initial_states(filled if several else filled["frame"])
+        batch = ops.shape(values[0])[0]
+        sequences = {name: Shape((batch, *shape)) for name, shape in shapes.items() if name not in context}
+        return model.initial_states({**sequences, **dict(zip(context, values))})
 
+    outputs = _names(model)
+    before = specs_of({name: shapes[name] for name in context}) or (Spec("batch_size", (), "int32", batched=False),)
     return (
-        Signature(
-            "step",
-            (Spec("frame", tuple(input_shape[1:])), *specs),
-            (*_names(model), *(f"next_{name}" for name in names)),
-            step,
-        ),
-        Signature("initial_state", (Spec("batch_size", (), "int32", batched=False),), names, initial_state),
+        Signature("step", (*frames, *specs), (*outputs, *(f"next_{name}" for name in names)), step),
+        Signature("initial_state", before, names, initial_state),
     )
 
 
+def _together(shapes, values):
+    """The inputs as the model is called with them."""
+    return dict(zip(shapes, values)) if isinstance(shapes, dict) else values[0]
+
+
 def _names(model):
-    """Of a model's outputs: the keys of the dict that it returns, which it names as `products`, or one output."""
-    return tuple(getattr(model, "products", ())) or ("output",)
+    """Of a model's outputs: the keys of the dict that it returns, which it names as `products`; `output_0`, ... of a
+    head at several scales; or one output."""
+    scales = len(getattr(getattr(model, "head", None), "taps", ()))
+    return tuple(getattr(model, "products", ())) or tuple(f"output_{index}" for index in range(scales)) or ("output",)
 
 
 def _values(model, output):
     products = getattr(model, "products", ())
-    return tuple(output[name] for name in products) if products else (output,)
+    return tuple(output[name] for name in products) if products else tuple(tree.flatten(output))

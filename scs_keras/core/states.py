@@ -1,6 +1,7 @@
 """Initial states for inputs of which only the shape matters, symbolic or not."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,7 +9,8 @@ from keras import ops
 from scs_keras.core.arguments import Tensor
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True)
+class Shape:
     """Stands for inputs of that shape where there are none."""
 
     shape: tuple

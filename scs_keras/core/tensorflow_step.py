@@ -11,7 +11,9 @@ import keras
 import tensorflow as tf
 
 from scs_keras.core.compile_arguments import steps_between_updates
+from scs_keras.core.inputs import encode
 from scs_keras.core.keras_private import loss_tracker, make_function
+from scs_keras.core.long_sequence import over_clips
 
 
 class TensorFlowStep(keras.Model):
@@ -53,7 +55,7 @@ class TensorFlowStep(keras.Model):
     def train_step(self, data, apply=True):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if not self.built:  # Keras builds a model when it is called, but clips go through `forward`
-            self.build(x.shape)
+            self.build(tf.nest.map_structure(lambda each: each.shape, x))
         gradients_of = self._whole_gradients if self.long_sequence is None else self._clip_gradients
         gradients, y_pred, losses = gradients_of(x, y, sample_weight)
         batch = tf.shape(tf.nest.flatten(x)[0])[0]
@@ -66,12 +68,20 @@ class TensorFlowStep(keras.Model):
             gradients = self.gradient_sums.add(gradients, last=apply)
         if apply:
             self._apply(gradients)
-        return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.averaging(sample_weight)[1])
+        return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.reducing(sample_weight)[1])
+
+    def test_step(self, data):
+        """As Keras's, with one pass of what the streams share."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        losses, y_pred = self.objective.whole(x, y, sample_weight, training=False)
+        batch = tf.shape(tf.nest.flatten(x)[0])[0]
+        loss_tracker(self).update_state(self.objective.total(losses) * self.replicas, sample_weight=batch)
+        self.objective.track(losses, batch)
+        return self.compute_metrics(x, y, y_pred, sample_weight=self.objective.reducing(sample_weight)[1])
 
     def _whole_gradients(self, x, y, sample_weight):
         with tf.GradientTape() as tape:
-            y_pred = self(x, training=True, **self.objective.averaging(sample_weight)[0])
-            losses = self.objective.whole(x, y, y_pred, sample_weight, training=True)
+            losses, y_pred = self.objective.whole(x, y, sample_weight, training=True)
             loss = self.optimizer.scale_loss(self.objective.total(losses))
         gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
         self.objective.tell_switch(losses)
@@ -79,24 +89,71 @@ class TensorFlowStep(keras.Model):
 
     def _clip_gradients(self, x, y, sample_weight):
         """Forward and backward of one clip after the other; only one clip's activations are alive."""
-        objective, states, earlier = self.objective, {}, None
-        targets = objective.targets(x, y)
-        sums, outputs, totals = None, [], {}
-        clips = self.long_sequence.clips(x.shape[1])
-        for clip in clips:
-            frames = x[:, clip.start : clip.stop]
+        objective, variables = self.objective, self.trainable_variables
+        sequence = objective.sequence(x, y, sample_weight)
+        with tf.GradientTape() as encoder_tape:
+            encoding = encode(self.context_encoder, sequence.context, True)
+        learns = self.context_encoder is not None and self.context_encoder.trainable
+
+        def one_clip(clip, start, carried):
+            states, earlier, sums, totals = carried or ({}, None, None, {})
             if sums is not None:  # without this TensorFlow runs ahead and keeps every clip's activations
                 with tf.control_dependencies([each for each in sums if each is not None]):
-                    frames, states = tf.nest.map_structure(tf.identity, (frames, states))
+                    start, states = tf.identity(start), tf.nest.map_structure(tf.identity, states)
             with tf.GradientTape() as tape:
-                losses, states, earlier = objective.of_clip(clip, frames, targets, sample_weight, states, earlier)
-                loss = self.optimizer.scale_loss(objective.total(losses, clip.share))
-            gradients = self._unscaled(tape.gradient(loss, self.trainable_variables))
-            sums = gradients if sums is None else [_add(*pair) for pair in zip(sums, gradients)]
-            objective.tell_switch(losses, 1 / clip.share)
+                seen = tf.nest.map_structure(tf.identity, encoding)
+                watched = list(seen.values()) if learns else []
+                tape.watch(watched)
+                result = objective.of_clip(clip, start, sequence, seen, states, earlier)
+                losses = {**result.losses, "penalties": objective.penalties(clip.share)}
+                loss = self.optimizer.scale_loss(objective.total(losses))
+            gradients = [
+                each if each is None else tf.convert_to_tensor(each)
+                for each in tape.gradient(loss, [*variables, *watched])
+            ]
+            objective.tell_switch(result.measured)
             totals = {name: totals.get(name, 0.0) + each for name, each in losses.items()}
-            outputs.append(tf.stop_gradient(earlier))
-        return sums, objective.outputs(clips, outputs, sample_weight), totals
+            sums = gradients if sums is None else [_add(*pair) for pair in zip(sums, gradients)]
+            handed_on = (result.states, tf.stop_gradient(result.outputs), sums, totals)
+            return handed_on, tf.cast(tf.stop_gradient(result.kept), keras.backend.floatx())
+
+        (_, _, sums, losses), kept = over_clips(self, one_clip, sequence.steps)
+        gradients, of_encoding = sums[: len(variables)], sums[len(variables) :]
+        if learns:  # once a sequence, from the sum over its clips
+            pairs = [(value, each) for value, each in zip(encoding.values(), of_encoding) if each is not None]
+            more = encoder_tape.gradient([v for v, _ in pairs], variables, output_gradients=[g for _, g in pairs])
+            gradients = [_add(*pair) for pair in zip(gradients, more)]
+        return self._unscaled(gradients), objective.outputs(kept, "main" in sequence.in_mean), losses
+
+    @property
+    def unroll_clips(self):
+        """Whether LTSC's loop is written out: where the replicas have to agree on q after every clip, which no strategy
+        can do inside a loop."""
+        return self.replicas > 1 and self.switch is not None and "spatial" in self.objective.streams
+
+    def loop(self, body, count, carried):
+        """`carried, part = body(index, carried)` for index 0 to count - 1: (carried, parts stacked)."""
+
+        def flat(values):
+            return [each for each in tf.nest.flatten(values) if each is not None]
+
+        def whole(values):
+            rest = iter(values)
+            return tf.nest.map_structure(lambda each: None if each is None else next(rest), carried)
+
+        start = flat(carried)
+        shapes = [each.shape for each in start]
+
+        def step(index, values, parts):
+            handed, part = body(index, whole(values))
+            values = [tf.ensure_shape(each, shape) for each, shape in zip(flat(handed), shapes)]
+            return index + 1, values, parts.write(index, part)
+
+        parts = tf.TensorArray(keras.backend.floatx(), size=count)
+        _, values, parts = tf.while_loop(
+            lambda index, *_: index < count, step, (tf.constant(0), start, parts), parallel_iterations=1
+        )
+        return whole(values), parts.stack()
 
     def get_metrics_result(self):
         logs = super().get_metrics_result()

@@ -110,8 +110,8 @@ class StreamTrainer(RefusesEmpty, KeepsFrozen, BackendStep):
         if training and self.long_sequence is not None:
             losses = self.objective.in_clips(x, y, sample_weight)
         else:
-            y_pred = self.weighted_average(x, y_pred, sample_weight, training)
-            losses = self.objective.whole(x, y, y_pred, sample_weight, training)
+            y_pred = self.weighted_outputs(x, y_pred, sample_weight, training)
+            losses, _ = self.objective.whole(x, y, sample_weight, training, y_pred)
             if training:
                 self.objective.tell_switch(losses)
         if training and self.switch is not None:
@@ -119,14 +119,20 @@ class StreamTrainer(RefusesEmpty, KeepsFrozen, BackendStep):
         self.objective.track(losses, ops.shape(y)[0])
         return self.objective.total(losses)
 
-    def weighted_average(self, x: Tensor, y_pred: Tensor, sample_weight: Tensor | None, training: bool) -> Tensor:
-        """`y_pred`, or for weights of frames that it was averaged without, the outputs averaged with them."""
-        options, _ = self.objective.averaging(sample_weight)
+    def all_outputs(self, x: Any, streams: tuple[str, ...], training: bool, **options: Any) -> dict[str, Any]:
+        """{stream: outputs} of the model's call; what the streams share before the network runs once."""
+        if self.backbone is None and not self.context:
+            return {name: self(x, stream=name, training=training, **options) for name in streams}
+        return self(x, stream=tuple(streams), training=training, **options) if streams else {}
+
+    def weighted_outputs(self, x: Any, y_pred: Tensor, sample_weight: Tensor | None, training: bool) -> Tensor:
+        """`y_pred`, or for weights of frames that it was reduced without, the outputs reduced with them."""
+        options, _ = self.objective.reducing(sample_weight)
         return self(x, training=training, **options) if options else y_pred
 
-    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> dict:
-        y_pred = self.weighted_average(x, y_pred, sample_weight, training=False)
-        return super().compute_metrics(x, y, y_pred, sample_weight=self.objective.averaging(sample_weight)[1])
+    def compute_metrics(self, x: Any, y: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> dict:
+        y_pred = self.weighted_outputs(x, y_pred, sample_weight, training=False)
+        return super().compute_metrics(x, y, y_pred, sample_weight=self.objective.reducing(sample_weight)[1])
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, callbacks=None, **kwargs):

@@ -53,6 +53,10 @@ def feed_back(image, prediction):
     return ops.concatenate([predicted, image[..., predicted.shape[-1] :]], axis=-1)
 
 
+# Arguments of an SCSModel that a forecaster does not use.
+REFUSED = ("average", "reduce", "backbone", "spatial_head", "spatial_goal", "context", "context_encoder")
+
+
 class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     """The encoder's states, and the last image, go to the decoder, which puts out one image after the other.
 
@@ -84,7 +88,7 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
         self, encoder, decoder, patch=4, channels=1, temporal_channels=None, temporal_goal=None, extra_channels=0,
         **kwargs,
     ):  # fmt: skip
-        refused = [name for name in ("average", "backbone", "spatial_head", "spatial_goal") if name in kwargs]
+        refused = [name for name in REFUSED if name in kwargs]
         if refused:
             raise ValueError(
                 f"{type(self).__name__} forecasts image after image and does not take the argument `{refused[0]}` of "

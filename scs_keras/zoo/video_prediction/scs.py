@@ -7,7 +7,8 @@ from keras import ops
 
 from scs_keras.core.arguments import check_counts
 from scs_keras.core.goals import frame_difference
-from scs_keras.core.network import SCSNetwork, as_stages
+from scs_keras.core.network import SCSNetwork
+from scs_keras.core.stages import as_stages
 from scs_keras.zoo.encoder_decoder import EncoderDecoder, with_channels
 from scs_keras.zoo.gains import GAINS
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
