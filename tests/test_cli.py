@@ -38,7 +38,7 @@ def test_evaluate_writes_the_scores(small_event, tmp_path, capsys):
     found = json.loads(out.read_text())
     scores = {name: values for name, values in found["parts"]["event"]["small"].items()}
     assert scores == found["scores"]  # of one event
-    assert scores.keys() == {"model", "persistence", "advection"}
+    assert scores.keys() == {"model", "persistence", "advection", "scale_filter"}
     expected = {"mse", "correlation", "spectrum", "crps", "bias_paper", "csi_0.5", "brier_2", "fss_10_40km"}
     assert all(values.keys() >= expected for values in scores.values())
     assert scores["model"]["mse"] < scores["persistence"]["mse"]
@@ -55,7 +55,7 @@ def test_predict_writes_an_event_and_a_picture(small_event, tmp_path):
 def test_presets_are_listed(capsys):
     cli.main(["presets", "--task", "precipitation"])
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5 and any(
+    assert len(lines) == 7 and any(
         line.startswith("scs_precipitation_15_reec") and "no weights" in line for line in lines
     )
 

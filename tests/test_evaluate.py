@@ -154,12 +154,12 @@ def test_a_perfect_forecast():
 
 
 def test_rain_of_exactly_the_threshold_is_an_event():
-    rain = np.full((4, 5, 5), 0.5, "float32")
-    one = RadarEvent("a", rain, np.ones((5, 5), bool), 300 * np.arange(4), 5)
-    scores = scored(beaten(2), [one], 2, 2)["persistence"].result()
+    rain = np.full((5, 9, 9), 0.5, "float32")
+    one = RadarEvent("a", rain, np.ones((9, 9), bool), 300 * np.arange(5), 5)
+    scores = scored(beaten(2), [one], 3, 2)["persistence"].result()
     assert scores["csi_0.5"] == 1 and scores["csi_2"] is None
     below = RadarEvent("a", rain - np.float32(0.01), one.valid, one.times, 5)
-    assert scored(beaten(2), [below], 2, 2)["persistence"].result()["csi_0.5"] is None
+    assert scored(beaten(2), [below], 3, 2)["persistence"].result()["csi_0.5"] is None
 
 
 def test_undefined_scores_are_null(tmp_path):
@@ -184,7 +184,7 @@ def test_baselines():
     storm = [0.6 * np.exp(-((x - 20 - 2 * t) ** 2 + (y - 32) ** 2) / 60) for t in range(6)]
     frames = np.stack(storm).astype("float32")[None, ..., None]
     made = {name: forecast(frames[:, :4]) for name, forecast in beaten(2).items()}
-    assert list(made) == ["persistence", "advection"]
+    assert list(made) == ["persistence", "advection", "scale_filter"]
     np.testing.assert_array_equal(made["persistence"], np.repeat(frames[:, 3:4], 2, axis=1))
     assert isinstance(made["advection"], np.ndarray) and made["advection"].shape == (1, 2, side, side, 1)
     errors = {name: np.mean((forecast - frames[:, 4:]) ** 2) for name, forecast in made.items()}
@@ -214,7 +214,7 @@ def test_a_model_is_scored_beside_the_baselines(forecaster):
     one = event()
     samples = samples_of([one], 4, 3, stride=2)
     scores = score_model(Model(), forecaster, samples, lambda: samples)
-    assert list(scores) == ["model", "persistence", "advection"]
+    assert list(scores) == ["model", "persistence", "advection", "scale_filter"]
     assert scores["model"].result() == scored({"x": noisy}, [one], 4, 3, 2)["x"].result()
 
 
@@ -228,7 +228,7 @@ def test_the_nowcasts_of_pysteps_are_scored_on_demand(forecaster, monkeypatch):
     monkeypatch.setattr(pysteps_baselines, "nowcasts", nowcasts)
     samples = samples_of([event()], 4, 3, stride=2)
     scores = score_model(Model(), forecaster, samples, lambda: samples, baselines="pysteps")
-    assert list(scores) == ["model", "persistence", "advection", "sprog"] and asked == [(4, 3)]
+    assert list(scores) == ["model", "persistence", "advection", "scale_filter", "sprog"] and asked == [(4, 3)]
     assert scores["sprog"].result() == scores["model"].result()
 
 

@@ -430,6 +430,7 @@ def test_document_holds_all_that_was_measured():
 class Products(keras.Model):
     """Gives several forecasts, and counts how often it is asked."""
 
+    products = ("mean", "matched", "probability", "lost")
     calls = 0
 
     def call(self, x):
@@ -550,5 +551,5 @@ def test_nowcasts_of_pysteps_of_dry_and_frozen_images(wet):
 def test_nowcasts_of_pysteps_need_three_images():
     pysteps("nowcasts")
     preset = type("Preset", (), dict(input_shape=(2, 8, 8, 1), output_shape=(2, 8, 8, 1)))
-    with pytest.raises(ValueError, match="--baselines pysteps needs 3 observed images. The model sees 2"):
+    with pytest.raises(ValueError, match="baselines='pysteps' needs 3 observed images. The model sees 2"):
         baselines(preset, None, None, "pysteps")

@@ -164,12 +164,12 @@ def test_predict_reads_a_folder_of_one_format_and_writes_another(tmp_path, capsy
     arguments = ["predict", PRESET, "--input", str(folder), "--output", str(tmp_path / "out"), "--steps", "2"]
     cli.main([*arguments, "--format", "netcdf", "--zr", "300,1.4"])
     said = capsys.readouterr().out
-    assert "radar: DBZH in dBZ, Z = 300 R^1.4." in said and "forecast.nc and" in said
+    assert "radar: DBZH in dBZ, Z = 300 R^1.4." in said and "forecast.nc, " in said
     assert "radar: Missing and filled along the flow: the image of 2018-08-24 18:15." in said
     back = read_event(tmp_path / "out" / "forecast.nc")
     assert back.rain_mm_h.shape == (2, 64, 64) and back.times[0] == START + 6 * 300
     assert "+lat_0=55" in back.grid.projection and "Z = 300 R^1.4" in back.source and PRESET in back.source
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["forecast.nc", "forecast.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["forecast.gif", "forecast.nc", "forecast.png"]
 
 
 def test_a_format_that_cannot_be_written_shows_before_the_work(tmp_path):

@@ -99,7 +99,7 @@ class Objective:
         values, made, weights = tree.flatten(target.values), tree.flatten(outputs), tree.flatten(target.weights)
         if len(weights) == 1:
             weights = weights * len(values)
-        check_scales(name, values, made, weights)
+        check_scales(name, values, made, weights, not getattr(loss, "channels_of_its_own", False))
         return sum(
             loss(value, each, sample_weight=product(len(each.shape) - 1, weight, sample_weight))
             for value, each, weight in zip(values, made, weights)

@@ -30,8 +30,11 @@ def product(axes: int, *weights: Tensor | None) -> Tensor | None:
     return functools.reduce(lambda a, b: ops.cast(a, "float32") * ops.cast(b, "float32"), weights) if weights else None
 
 
-def check_scales(name: str, targets: list, outputs: list, weights: list) -> None:
-    """Raises ValueError unless there is a target for each output of a goal, of the same size where both are images."""
+def check_scales(name: str, targets: list, outputs: list, weights: list, channels: bool = True) -> None:
+    """Raises ValueError unless there is a target for each output of a goal, of the same size where both are images.
+
+    `channels` is False for a loss that takes another number of them, and says so by its `channels_of_its_own`.
+    """
     if not len(targets) == len(outputs) == len(weights):
         raise ValueError(
             f"The {name} goal gives a target, and a weight if any, for each output of its head. Received: "
@@ -39,7 +42,8 @@ def check_scales(name: str, targets: list, outputs: list, weights: list) -> None
         )
     for target, output in zip(targets, outputs):
         found, wanted = tuple(target.shape), tuple(output.shape)
-        if len(found) == len(wanted) > 3 and any(None not in (a, b) and a != b for a, b in zip(found[1:], wanted[1:])):
+        sizes = list(zip(found, wanted))[1 : None if channels else -1]
+        if len(found) == len(wanted) > 3 and any(None not in (a, b) and a != b for a, b in sizes):
             raise ValueError(
                 f"The target of the {name} goal has another size than the head's output. Allowed: {wanted}. "
                 f"Received: {found}. Give the goal the head's scale, or the head as many channels."

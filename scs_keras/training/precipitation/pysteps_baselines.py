@@ -20,6 +20,7 @@ import numpy as np
 from scs_keras.training.precipitation.tally import LEVELS
 from scs_keras.training.task import Prediction, check_needs
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.words import option
 
 MEMBERS = 6
 """Of the ensemble of STEPS."""
@@ -49,7 +50,7 @@ def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
     check_needs({"pysteps": "radar"})
     if observed < _USED:
         raise ValueError(
-            f"--baselines pysteps needs {_USED} observed images. The model sees {observed}: leave the option out."
+            f"{option('baselines', 'pysteps')} needs {_USED} observed images. The model sees {observed}: leave it out."
         )
     flows: dict[str, Any] = {"frames": None}
 

@@ -203,15 +203,16 @@ def baselines(
     import keras
 
     from scs_keras.core.goals import advect
-    from scs_keras.zoo.precipitation.nowcast import ScaleFilter
+    from scs_keras.zoo.precipitation.nowcast import FEWEST_IMAGES, ScaleFilter
 
     steps = preset.output_shape[0]
-    scale_filter = ScaleFilter(steps)
     made = {
-        "scale_filter": lambda frames, about: scale_filter.predict(frames, verbose=0)["mean"],
         "persistence": lambda frames, about: np.repeat(frames[:, -1:], steps, axis=1),
         "advection": lambda frames, about: keras.ops.convert_to_numpy(advect(frames, steps)),
     }
+    if preset.input_shape[0] >= FEWEST_IMAGES:
+        scale_filter = ScaleFilter(steps)
+        made["scale_filter"] = lambda frames, about: keras.ops.convert_to_numpy(scale_filter(frames)["mean"])
     if baselines == "pysteps":
         from scs_keras.training.precipitation.pysteps_baselines import nowcasts
 

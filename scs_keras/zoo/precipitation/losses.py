@@ -46,7 +46,7 @@ class ForecastLoss(keras.losses.Loss):
         return {**super().get_config(), "weight": self.weight, "thresholds": thresholds, "width": self.width}
 
 
-@keras.saving.register_keras_serializable("scs_keras.precipitation")
+@keras.saving.register_keras_serializable("scs_keras")
 class NowcastLoss(keras.losses.Loss):
     """Of the mean the squared error, of the logits of exceedance the cross-entropy, each on its own output.
 
@@ -61,6 +61,8 @@ class NowcastLoss(keras.losses.Loss):
 
     Elementwise, so that `sample_weight` may hold the radar's mask, (batch, time, height, width, 1).
     """
+
+    channels_of_its_own = True  # the forecast has more than the target
 
     def __init__(self, weight=0.3, name="nowcast_loss", **kwargs):
         super().__init__(name=name, **kwargs)

@@ -8,6 +8,7 @@ from keras import ops
 from scs_keras.core.arguments import Tensor
 from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.flow import blur
+from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.goals import displacements, mean_flow
 from scs_keras.core.signatures import Signature, streaming, whole
 from scs_keras.core.states import filled, shape_of
@@ -91,13 +92,17 @@ class FlowForecaster(AnySize, OutputLength):
     exceedance: ExceedanceLogits
 
     def forecast(self, x: Tensor, stream: str, training: bool) -> Any:
+        forecast, observed = self.mean_and_logits(x, stream, training)
+        return forecast if training else as_products(forecast, observed)
+
+    def mean_and_logits(self, x: Tensor, stream: str, training: bool) -> tuple[Tensor, Observed]:
+        """What is trained, (batch, output_length, height, width, 1 + rates), and what was seen."""
         observed = observe(x, self.output_length)
         mean, logits = observed.filtered, self.exceedance(observed.filtered)
         correction = self.correct(observed, stream, training)
         if correction is not None:
             mean, logits = mean + CORRECTION * correction[..., :1], logits + correction[..., 1:]
-        forecast = move(ops.concatenate([mean, logits], axis=-1), observed.path)
-        return forecast if training else as_products(forecast, observed)
+        return move(ops.concatenate([mean, logits], axis=-1), observed.path), observed
 
     def correct(self, observed: Observed, stream: str, training: bool) -> Tensor | None:
         return None
@@ -105,8 +110,14 @@ class FlowForecaster(AnySize, OutputLength):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss is of the mean and the logits, which the products at inference are made of."""
         if isinstance(y_pred, dict):
-            y_pred = self(x, training=True)
+            y_pred = self.mean_and_logits(x, "main", training)[0]
         return super().compute_loss(x, y, y_pred, sample_weight, training)  # type: ignore[misc]
+
+    def all_outputs(self, x, streams, training, **options):
+        """What the losses of an `SCSModel` are of, in evaluation too."""
+        if training:
+            return super().all_outputs(x, streams, training, **options)  # type: ignore[misc]
+        return {name: self.mean_and_logits(x, name, training)[0] for name in streams}
 
     # Streaming ----------------------------------------------------------------------------------
 
@@ -148,8 +159,8 @@ def as_products(forecast: Tensor, observed: Observed) -> dict[str, Tensor]:
     )
 
 
-@keras.saving.register_keras_serializable("scs_keras.precipitation")
-class ScaleFilter(FlowForecaster, KnowsPreset, RefusesEmpty, keras.Model):
+@keras.saving.register_keras_serializable("scs_keras")
+class ScaleFilter(FlowForecaster, KnowsPreset, RefusesEmpty, KeepsFrozen, keras.Model):
     """The scale-wise filter alone, see `FlowForecaster`: nothing of the forecasts is learnt but how sure they are.
 
     Args:
@@ -176,7 +187,7 @@ class ScaleFilter(FlowForecaster, KnowsPreset, RefusesEmpty, keras.Model):
         return {**super().get_config(), "output_length": self.output_length}
 
 
-@keras.saving.register_keras_serializable("scs_keras.precipitation")
+@keras.saving.register_keras_serializable("scs_keras")
 class Nowcast(FlowForecaster, EncoderDecoder):
     """The scale-wise filter corrected by SCS, see `FlowForecaster`.
 

@@ -15,7 +15,7 @@ DETECTION_LIMIT = float(rain_to_scaled(0.05))  # 0.05 mm/h
 _SCALED_RATES = [float(rain_to_scaled(rate)) for rate in RATES]
 
 
-@keras.saving.register_keras_serializable("scs_keras.precipitation")
+@keras.saving.register_keras_serializable("scs_keras")
 class ExceedanceLogits(keras.Layer):
     """Logits of P(R >= r) from a forecast image, for the rates r of `RATES`: (image - r) / width + offset.
 
