@@ -65,7 +65,8 @@ def test_demo_leaves_pictures_a_table_and_a_sentence(tmp_path, capsys):
         if line and line.split()[0] in ("advection", "matched", "mean")
     }
     assert all(len(row) == 5 for row in table.values())
-    assert "*" in table["mean"][0] and "*" in table["matched"][1]  # the least squared error, the best CSI
+    assert all("*" in "".join(column) for column in zip(table["mean"], table["matched"], table["advection"]))
+    assert "*" in table["mean"][0]  # of least squared error
     sentence = next(line for line in lines if line.startswith("On this event"))
     assert "advection" in sentence and "squared error" in sentence
     assert "NOAA/NSSL" in lines[-1] and "public domain" in lines[-1]

@@ -50,9 +50,9 @@ def whole(model: keras.Model, input_shape: tuple | dict) -> Signature:
     specs = specs_of(input_shape)
 
     def serve(*values):
-        return _values(model, model(_together(input_shape, values), training=False))
+        return output_values(model, model(_together(input_shape, values), training=False))
 
-    return Signature("serving_default", specs, _names(model), serve)
+    return Signature("serving_default", specs, output_names(model), serve)
 
 
 def specs_of(shapes: tuple | dict, name: str = "frames") -> tuple[Spec, ...]:
@@ -97,7 +97,7 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         given = [ops.cast(each, state.dtype) for each, state in zip(values[len(frames) :], states)]
         frame = dict(zip((spec.name for spec in frames), values)) if several else values[0]
         output, following = model.step(frame, given)
-        return *_values(model, output), *following
+        return *output_values(model, output), *following
 
     def initial_state(*values):
         if not context:
@@ -107,7 +107,7 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         sequences = {name: Shape((batch, *shape)) for name, shape in shapes.items() if name not in context}
         return model.initial_states({**sequences, **dict(zip(context, values))})
 
-    outputs = _names(model)
+    outputs = output_names(model)
     before = specs_of({name: shapes[name] for name in context}) or (Spec("batch_size", (), "int32", batched=False),)
     return (
         Signature("step", (*frames, *specs), (*outputs, *(f"next_{name}" for name in names)), step),
@@ -120,13 +120,21 @@ def _together(shapes, values):
     return dict(zip(shapes, values)) if isinstance(shapes, dict) else values[0]
 
 
-def _names(model):
+def output_names(model: Any) -> tuple[str, ...]:
     """Of a model's outputs: the keys of the dict that it returns, which it names as `products`; `output_0`, ... of a
     head at several scales; or one output."""
     scales = len(getattr(getattr(model, "head", None), "taps", ()))
     return tuple(getattr(model, "products", ())) or tuple(f"output_{index}" for index in range(scales)) or ("output",)
 
 
-def _values(model, output):
+def output_values(model: Any, output: Any) -> tuple:
+    """What a model returns, as one tensor for each of `output_names`."""
     products = getattr(model, "products", ())
     return tuple(output[name] for name in products) if products else tuple(tree.flatten(output))
+
+
+def output_of(model: Any, values: Sequence) -> Any:
+    """The inverse of `output_values`."""
+    if getattr(model, "products", ()):
+        return dict(zip(model.products, values))
+    return list(values) if len(values) > 1 else values[0]

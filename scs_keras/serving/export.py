@@ -8,6 +8,7 @@ import numpy as np
 
 import scs_keras
 from scs_keras import zoo
+from scs_keras.core.signatures import output_of, output_values
 from scs_keras.zoo.files import check_output_folder, remove_leftovers, written_beside
 from scs_keras.zoo.words import option, words
 
@@ -122,10 +123,11 @@ def check(model, signatures, path):
         state, outputs = loaded.signatures["initial_state"](batch_size=tf.constant(2)), []
         for frame in tf.unstack(inputs["frames"], axis=1):
             result = loaded.signatures["step"](frame=frame, **state)
-            state = {name.removeprefix("next_"): value for name, value in result.items() if name != "output"}
-            outputs.append(result["output"])
-        streamed = model.reduce_outputs(tf.stack(outputs, axis=1))
-        differences["step"] = _difference(streamed, expected["output"])
+            state = {name.removeprefix("next_"): value for name, value in result.items() if name not in whole.outputs}
+            outputs.append([result[name] for name in whole.outputs])
+        stacked = [tf.stack(each, axis=1) for each in zip(*outputs)]
+        streamed = output_values(model, model.reduce_outputs(output_of(model, stacked)))
+        differences["step"] = max(_difference(each, expected[name]) for name, each in zip(whole.outputs, streamed))
     if not max(differences.values()) <= TOLERANCE:
         raise ValueError(
             f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}."
