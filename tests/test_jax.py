@@ -10,11 +10,14 @@ import keras
 import numpy as np
 import pytest
 
+from scs_keras import zoo
 from tests.checks import assert_close, randomize, to_numpy
 from tests.jax_training import (
     COMPILE,
+    NOWCAST,
     RADAR,
     RECURRENT,
+    SHOWERS,
     build_layer,
     build_model,
     build_several,
@@ -111,3 +114,16 @@ def test_several_inputs_in_clips_train_the_same(tmp_path):
     ours = model.get_weights()
     model.load_weights(tmp_path / "several.weights.h5")
     assert_close(model.get_weights(), ours)
+
+
+@pytest.mark.slow
+def test_a_nowcast_is_the_same(tmp_path):
+    """All products, with a lost image among those that are seen."""
+    run_on_jax(tmp_path, "nowcast")
+    expected = zoo.load(NOWCAST).predict(SHOWERS, verbose=0)
+    found = arrays(tmp_path / "nowcast.npz")
+    assert found.keys() == expected.keys() and expected["lost"].tolist() == [[0, 0, 1, 0, 0]]
+    for name, array in found.items():
+        # Ranks of pixels that are equal but for rounding may differ.
+        assert np.abs(array - expected[name]).mean() < 1e-4, name
+    assert expected["mean"].max() > 0.2
