@@ -224,6 +224,7 @@ def test_errors_of_files_are_one_sentence(error, said, monkeypatch):
     assert exit.value.code == said
 
 
+@pytest.mark.slow
 def test_commands_print_no_line_that_is_not_ours(small_event, tmp_path):
     result = run("predict", PRESET, "--input", small_event, "--output", tmp_path / "out")
     assert result.returncode == 0 and result.stderr == "" and len(result.stdout.splitlines()) == 1, result.stderr

@@ -330,7 +330,11 @@ def moving_dot(count, seed=0):
 
 @pytest.mark.parametrize(
     "switch, long_sequence",
-    [(ASTSGD, None), (lambda: STSGD(0.3, keep_one=True), LTSC(3)), (lambda: ASTSGD(controller="network"), None)],
+    [
+        (ASTSGD, None),
+        pytest.param(lambda: STSGD(0.3, keep_one=True), LTSC(3), marks=pytest.mark.slow),
+        pytest.param(lambda: ASTSGD(controller="network"), None, marks=pytest.mark.slow),
+    ],
 )
 def test_it_learns(switch, long_sequence):
     """The loss halves, q starts at 1 and falls; the losses are small, as MSE is."""

@@ -180,6 +180,7 @@ def test_bfloat16_is_near_and_comes_out_as_float32():
 # Training ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_learns_with_predictions_fed_back():
     x = frames(4)
     model = build("tau", (2, 8, 8, 1), output_length=3, drop_path=0.2, drop=0.1, **TINY)
