@@ -123,6 +123,14 @@ def test_a_lost_image_is_found_and_filled(index, kind):
     assert_close(filled, clean[:, :, :, 12:-12], 1e-3)
 
 
+@pytest.mark.parametrize("index", range(5))
+def test_a_speckled_image_is_lost(index):
+    frames = rain()
+    frames = np.where(frames > 0.5, frames, np.float32(0))  # where it rains everywhere speckle does little
+    frames[0, index] = speckled(frames[0, index])
+    assert to_numpy(find_lost(ops.convert_to_tensor(frames)))[0].tolist() == [float(each == index) for each in range(5)]
+
+
 def test_whole_images_are_not_lost():
     frames = rain(seed=1)
     assert not to_numpy(find_lost(ops.convert_to_tensor(frames))).any()

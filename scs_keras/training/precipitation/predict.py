@@ -56,7 +56,7 @@ def predict(
     lost = [str(index + 1) for index in (made["lost"] > 0).nonzero()[0]] if "lost" in made else []
     if lost:
         said.append(
-            f"{event.file}: of the last {observed} images, number {', '.join(lost)} lacks echo that the others show; "
-            "it was replaced along the flow."
+            f"{event.file}: of the last {observed} images, number {', '.join(lost)} lacks echo that the others show, "
+            "or is full of speckle; it was replaced along the flow."
         )
     return "\n".join([*said, f"Wrote {written}, {output / 'forecast.png'} and {output / 'forecast.gif'}."])

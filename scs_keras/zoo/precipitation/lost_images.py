@@ -1,4 +1,4 @@
-"""Images that were lost on the way, blank or half-blank: found by the echo that they lack, filled along the flow."""
+"""Images that are no use: blank, half-blank or speckled ones are found, and filled along the flow."""
 
 from keras import ops
 
@@ -10,15 +10,17 @@ from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
 ECHO, DRY = 10.0 / FULL_SCALE_DBZ, 2.0 / FULL_SCALE_DBZ
 LARGEST_LOSS = 0.2  # share of the echo; whole images had at most .17 (the last) and .04, half-blank ones at least .25
+LARGEST_SPECKLE = 0.04  # share of the echo that stands alone; whole images had at most .031, 99 of 100 at most .01
 FEWEST = 20  # blocks of echo below which nothing can be said
 
 
 def find_lost(images: Tensor) -> Tensor:
-    """Which images lack an echo that those before and after them show.
+    """Which images lack an echo that those before and after them show, or are full of speckle.
 
-    An image is lost if, of the pixels with at least 10 dBZ in the image before and the one after, both moved along
-    the flow to its time, more than a fifth have less than 2 dBZ. Looked at on half the pixels of a blurred image, so
-    that a shower that dies or an error of the flow does not count. The first and the last image have one neighbour.
+    An image is lost if more than 4 % of its pixels with at least 10 dBZ stand alone; or if, of the pixels with at least
+    10 dBZ in the image before and the one after, both moved along the flow to its time, more than a fifth have less
+    than 2 dBZ. The latter is looked at on half the pixels of a blurred image, so that a shower that dies or an error of
+    the flow does not count. The first and the last image have one neighbour.
 
     Args:
         images: (batch, time, height, width, 1), at least 2, scaled to [0, 1].
@@ -40,7 +42,18 @@ def find_lost(images: Tensor) -> Tensor:
         missing = echo * ops.cast(smooth[:, index] < DRY, "float32")
         count = ops.sum(echo, axis=(1, 2, 3))
         lost.append((ops.sum(missing, axis=(1, 2, 3)) > LARGEST_LOSS * count) & (count >= FEWEST))
-    return ops.cast(ops.stack(lost, axis=1), "float32")
+    return ops.cast(ops.stack(lost, axis=1) | _speckled(images), "float32")
+
+
+def _speckled(images):
+    """(batch, time): whether many echoes have none among their eight neighbours."""
+    batch, time, height, width, _ = ops.shape(images)
+    echo = ops.reshape(ops.cast(images >= ECHO, "float32"), (-1, height, width, 1))
+    around = ops.pad(echo, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    around = 9.0 * ops.average_pool(around, 3, strides=1, padding="valid", data_format="channels_last") - echo
+    alone = ops.sum(echo * ops.cast(around < 0.5, "float32"), axis=(1, 2, 3))
+    count = ops.sum(echo, axis=(1, 2, 3))
+    return ops.reshape((alone > LARGEST_SPECKLE * count) & (count >= FEWEST), (-1, time))
 
 
 def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:
