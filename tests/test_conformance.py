@@ -177,10 +177,3 @@ def check_export(preset, folder):
 @pytest.mark.parametrize("preset", named(ONE_PER_TASK))
 def test_export_of_one_per_task(preset, tmp_path):
     check_export(preset, tmp_path)
-
-
-@pytest.mark.slow
-@on_tensorflow
-@pytest.mark.parametrize("preset", named(preset for preset in SMALL if preset not in ONE_PER_TASK))
-def test_export(preset, tmp_path):
-    check_export(preset, tmp_path)
