@@ -119,9 +119,10 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
     def build(self, input_shape):
         batch, _, *size, channels = input_shape
         self.frames_shape = tuple(input_shape[1:])
-        folded = (batch, None, *self.blocks(size), channels * self.patch**2)
-        decoded = (*folded[:-1], (channels + self.extra_channels) * self.patch**2)
-        for network, shape in ((self.network, folded), (self.decoder, decoded)):
+        encoded, decoded = (
+            (batch, None, *self.blocks(size), seen * self.patch**2) for seen in self.channels_seen(channels)
+        )
+        for network, shape in ((self.network, encoded), (self.decoder, decoded)):
             if not network.built:  # as it is after loading
                 network.build(shape)
         features = self.decoder(keras.KerasTensor(decoded)).shape
@@ -129,6 +130,10 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
             if head is not None:
                 head.build((batch, *features[2:4], features[-1] + decoded[-1]))
         self.built = True
+
+    def channels_seen(self, channels):
+        """How many channels of images encoder and decoder see, of inputs with that number."""
+        return channels, channels + self.extra_channels
 
     def blocks(self, size):
         """(rows, columns) of blocks in images of size (height, width); None where that is not known."""
@@ -159,19 +164,23 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
 
         `extra`, if given, is (batch, height, width, extra_channels): more channels of every input of the decoder.
         """
-        height, width = ops.shape(image)[1:3]
         outputs = []
         for _ in range(self.output_length):
             seen = image if extra is None else ops.concatenate([image, extra], axis=-1)
-            folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
-            features, states = self.decoder.run(folded, stream, states, training=bool(training))
-            head = self.sub_heads.get(stream) or self.head
-            output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
-            output = unfold(ops.cast(output, "float32"), self.patch, height, width)
+            output, states = self.decode_one(seen, states, stream, training)
             predicted = with_channels(image, self.image_channels) + output[..., : self.image_channels]
             image = feed_back(image, predicted)
             outputs.append(output if stream == "temporal" else predicted)
         return ops.stack(outputs, axis=1)
+
+    def decode_one(self, seen, states, stream="main", training=False):
+        """What the head makes of one input of the decoder, (batch, height, width, channels): (output, next states)."""
+        height, width = ops.shape(seen)[1:3]
+        folded = fold(seen, self.patch)[None]  # (1, batch, rows, columns, patch * patch * channels)
+        features, states = self.decoder.run(folded, stream, states, training=bool(training))
+        head = self.sub_heads.get(stream) or self.head
+        output = head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
+        return unfold(ops.cast(output, "float32"), self.patch, height, width), states
 
     def initial_states(self, inputs):
         """The encoder's gates before the first image; `inputs` as in `SCSModel.initial_states`."""

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from scs_keras.zoo.precipitation.products import RATES
+from scs_keras.zoo.precipitation.products import SCALED_RATES
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 THRESHOLDS = {0.5: 1.4, 2.0: 2.2, 5.0: 3.5}
@@ -70,7 +70,7 @@ class NowcastLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         mean, logits = y_pred[..., :1], y_pred[..., 1:]
-        event = ops.cast(y_true >= ops.array([float(rain_to_scaled(rate)) - 1e-6 for rate in RATES]), logits.dtype)
+        event = ops.cast(y_true >= ops.array([rate - 1e-6 for rate in SCALED_RATES]), logits.dtype)
         entropy = ops.softplus(logits) - event * logits
         return ops.square(y_true - mean) / 0.01 + self.weight * ops.sum(entropy, axis=-1, keepdims=True)
 

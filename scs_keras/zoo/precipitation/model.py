@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from scs_keras.core.goals import displacements, frame_difference, mean_flow, optical_flow
+from scs_keras.core.goals import frame_difference, mean_flow, optical_flow
 from scs_keras.core.states import filled, shape_of
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.precipitation.any_size import AnySize
-from scs_keras.zoo.precipitation.motion import move
+from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.radar_units import rain_to_scaled
 
 FLOW_SCALE = 10.0  # pixels per frame; brings the flow to the size of the differences
@@ -117,18 +117,15 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
                 f"Received: shape={tuple(x.shape)}."
             )
         x = ops.cast(x, "float32")
-        observed, past, change = x, None, None
+        observed, path, change = x, None, None
         if self.advection:
-            steps = x.shape[1] - 1
-            past = displacements(ops.stop_gradient(mean_flow(x)), max(steps, self.output_length))
-            moved = move(x[:, :-1], ops.flip(past[:, :steps], axis=1))
-            observed = ops.concatenate([moved, x[:, -1:]], axis=1)
+            observed, path = aligned(x, mean_flow(x), self.output_length)
             growth = observed[:, -1] - observed[:, -2]
             change = ops.concatenate([growth, ops.abs(growth)], axis=-1)
         states = self.encode(observed, stream, training=training)
         images = self.decode(observed[:, -1], states, stream, training=training, extra=change)
         if self.advection and stream != "temporal":
-            images = move(images, past[:, : self.output_length])
+            images = move(images, path)
         if stream != "temporal" and not training:
             images = self.calibration(images)
         return images

@@ -9,15 +9,15 @@ from scs_keras.core.arguments import Tensor
 from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.flow import blur
 from scs_keras.core.frozen import KeepsFrozen
-from scs_keras.core.goals import displacements, mean_flow
+from scs_keras.core.goals import mean_flow
 from scs_keras.core.signatures import Signature, streaming, whole
 from scs_keras.core.states import filled, shape_of
-from scs_keras.zoo.encoder_decoder import EncoderDecoder, fold, unfold
+from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
 from scs_keras.zoo.precipitation.any_size import AnySize
 from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
-from scs_keras.zoo.precipitation.motion import move
+from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.precipitation.products import (
     DETECTION_LIMIT,
     RATES,
@@ -32,7 +32,7 @@ PRODUCTS = ("mean", "matched", "probability", "lost")
 FEWEST_IMAGES = 3  # the filter's
 LARGEST_GROWTH = 0.1  # between two images, that the network is shown: 7 dBZ; more is a fault of an image
 SURROUNDINGS = 8.0  # pixels, deviation of the blur that shows the network what is around
-SEEN = 5  # channels of the decoder's input
+ENCODED, DECODED = 2, 5  # channels that encoder and decoder see
 CORRECTION = 0.1  # of the mean, for a head's output of 1: else its noise in training is larger than what is to learn
 
 
@@ -64,11 +64,8 @@ def observe(images: Tensor, steps: int) -> Observed:
     lost = find_lost(images)
     flow = mean_flow(images, weights=pairs_seen(lost))
     images = fill_lost(images, lost, flow)
-    earlier = images.shape[1] - 1
-    path = displacements(flow, max(earlier, steps))
-    moved = move(images[:, :-1], ops.flip(path[:, :earlier], axis=1))
-    images = ops.concatenate([moved, images[:, -1:]], axis=1)
-    return Observed(images, scale_filter(images, steps), path[:, :steps], lost)
+    images, path = aligned(images, flow, steps)
+    return Observed(images, scale_filter(images, steps), path, lost)
 
 
 class FlowForecaster(AnySize, OutputLength):
@@ -210,31 +207,24 @@ class Nowcast(FlowForecaster, EncoderDecoder):
         self.output_length = output_length
         self.exceedance = ExceedanceLogits(name="exceedance")
 
+    def channels_seen(self, channels):
+        return ENCODED, DECODED
+
     def build(self, input_shape):
-        batch, _, *size, _ = input_shape
-        self.frames_shape = tuple(input_shape[1:])
-        blocks = self.blocks(size)
-        decoded = (batch, None, *blocks, SEEN * self.patch**2)
-        for network, shape in ((self.network, (batch, None, *blocks, 2 * self.patch**2)), (self.decoder, decoded)):
-            if not network.built:  # as it is after loading
-                network.build(shape)
-        features = self.decoder(keras.KerasTensor(decoded)).shape
-        self.head.build((batch, *features[2:4], features[-1] + decoded[-1]))
         self.exceedance.build(input_shape)
-        self.built = True
+        super().build(input_shape)
 
     def correct(self, observed, stream, training):
-        last, height, width = observed.images[:, -1], *ops.shape(observed.images)[2:4]
+        last = observed.images[:, -1]
         around = blur(observed.images[..., 0], SURROUNDINGS)[..., None]
         growth = ops.clip((last - observed.images[:, -2]) / LARGEST_GROWTH, -1.0, 1.0)
         states = self.encode(ops.concatenate([observed.images, around], axis=-1), stream, training=training)
         constant = ops.concatenate([last, growth, ops.abs(growth), around[:, -1]], axis=-1)
         corrections = []
         for filtered in ops.unstack(observed.filtered, self.output_length, axis=1):
-            folded = fold(ops.concatenate([filtered, constant], axis=-1), self.patch)[None]
-            features, states = self.decoder.run(folded, stream, states, training=bool(training))
-            output = self.head(ops.concatenate([features[0], ops.cast(folded[0], features.dtype)], axis=-1))
-            corrections.append(unfold(ops.cast(output, "float32"), self.patch, height, width))
+            seen = ops.concatenate([filtered, constant], axis=-1)
+            correction, states = self.decode_one(seen, states, stream, training)
+            corrections.append(correction)
         return ops.stack(corrections, axis=1)
 
     def get_config(self):

@@ -9,10 +9,7 @@ OBSERVED, FORECAST = 5, 5  # images, Sec. 5.8
 SMALL, PAPER = (256, 256), (224, 244)  # pixels
 
 _SMALL_SCS = dict(structure=[dict(filters=56, layers=3)], **GAINS)
-_ADVECTION_SCS = dict(
-    structure=[dict(filters=32, layers=4, shortcut_every=2)], spatial_initializer=GAINS["spatial_initializer"]
-)
-_NOWCAST_SCS = dict(
+_FLOW_SCS = dict(
     structure=[dict(filters=32, layers=4, shortcut_every=2)], spatial_initializer=GAINS["spatial_initializer"]
 )
 _PAPER_SCS = dict(
@@ -91,13 +88,13 @@ PRESETS = (
         paper_row="Tab. 7, ConvLSTM, at a small scale",
     ),
     _preset(
-        SMALL, "scs", _ADVECTION_SCS, advection=True, exceedance=0.01,
+        SMALL, "scs", _FLOW_SCS, advection=True, exceedance=0.01,
         name="scs_precipitation_advection_small_radar",
         summary="SCS on top of advection: flow moves the rain, the decoder adds growth and decay",
         paper_row="none: beyond the paper",
     ),
     _preset(
-        SMALL, "scs", _NOWCAST_SCS, **_NOWCAST,
+        SMALL, "scs", _FLOW_SCS, **_NOWCAST,
         name="scs_precipitation_nowcast_small_radar",
         summary="the nowcast: SCS corrects the scale-wise filter along the flow; mean, matched and probabilities",
         paper_row="none: beyond the paper",

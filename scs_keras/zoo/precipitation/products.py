@@ -12,7 +12,7 @@ from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 RATES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h, whose exceedance is learnt
 PROBABLE = (0.5, 2.0, 5.0, 10.0)  # mm/h, whose probabilities are put out
 DETECTION_LIMIT = float(rain_to_scaled(0.05))  # 0.05 mm/h
-_SCALED_RATES = [float(rain_to_scaled(rate)) for rate in RATES]
+SCALED_RATES = [float(rain_to_scaled(rate)) for rate in RATES]
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -36,7 +36,7 @@ class ExceedanceLogits(keras.Layer):
 
     def call(self, images):
         leads = ops.reshape(ops.sqrt(ops.arange(1, images.shape[1] + 1, dtype="float32")), (-1, 1, 1, 1))
-        return (images - ops.array(_SCALED_RATES, "float32")) / (ops.exp(self.log_width) * leads) + self.offset
+        return (images - ops.array(SCALED_RATES, "float32")) / (ops.exp(self.log_width) * leads) + self.offset
 
 
 def _constant(value):
@@ -60,7 +60,7 @@ def ranking(mean: Tensor, logits: Tensor) -> Tensor:
 
     Of each alone, the former is better where rain is heavy, the latter where the radar is one it has learnt from.
     """
-    widths = ops.array(np.diff([0.0, *_SCALED_RATES]), "float32")
+    widths = ops.array(np.diff([0.0, *SCALED_RATES]), "float32")
     return mean + ops.sum(ops.sigmoid(logits) * widths, axis=-1, keepdims=True)
 
 
