@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from scs_keras.training.precipitation.tally import LEVELS
 from scs_keras.training.scores import Column
 from scs_keras.zoo.radar_units import scaled_to_rain
-
-PROBABLE = (0.5, 2, 5, 10)
-"""mm/h: the four channels of a forecast of probabilities are those of so much rain or more."""
 
 LABELS = {"sprog": "S-PROG", "steps": "STEPS"}
 
@@ -24,13 +22,13 @@ class Nowcast:
         observed: scaled to [0, 1], (time, height, width) or with a channel axis of 1. The images that were seen and, if
             they are known, the ones that were forecast.
         forecasts: {name: images} in the order of their rows: rain, (lead, height, width) or with a channel axis of 1,
-            scaled likewise; or probabilities of `PROBABLE`, (lead, height, width, 4) in [0, 1].
+            scaled likewise; or probabilities of `LEVELS`, (lead, height, width, 4) in [0, 1].
         times: Unix seconds UTC of the images that were seen and of those that were forecast.
         step_minutes: minutes between two images.
         valid: bool (height, width); other pixels are grey. None: all are valid.
         lost: bool (images that were seen,): those that the model found lost and did not use as they are. None: none.
         km_per_pixel: for the scale bar; None: not known, there is none.
-        threshold: whose probability is shown, one of `PROBABLE`; None: the highest that a twentieth of the valid pixels
+        threshold: whose probability is shown, one of `LEVELS`; None: the highest that a twentieth of the valid pixels
             of the last image seen reach, or the lowest.
         title: line above everything.
         source: where the images come from, with their licence.
@@ -102,13 +100,13 @@ class Story(NamedTuple):
 def tell(nowcast: Nowcast) -> Story:
     if not nowcast.forecasts:
         raise ValueError('forecasts is empty: give at least one, {"model": images}.')
-    if nowcast.threshold not in (None, *PROBABLE):
+    if nowcast.threshold not in (None, *LEVELS):
         raise ValueError(
-            f"threshold must be one of {', '.join(map(str, PROBABLE))} mm/h, or None. Received: {nowcast.threshold!r}."
+            f"threshold must be one of {', '.join(map(str, LEVELS))} mm/h, or None. Received: {nowcast.threshold!r}."
         )
     observed = _images("observed", nowcast.observed, (1,))[..., 0]
     forecasts = {
-        name: _images(f"the forecast {name!r}", each, (1, len(PROBABLE))) for name, each in nowcast.forecasts.items()
+        name: _images(f"the forecast {name!r}", each, (1, len(LEVELS))) for name, each in nowcast.forecasts.items()
     }
     past = _past(nowcast, observed, forecasts)
     size = observed.shape[1:]
@@ -133,7 +131,7 @@ def tell(nowcast: Nowcast) -> Story:
         if images.shape[-1] == 1:
             rows.append(Row(label, rain(images[..., 0]), False))
         else:
-            images = images[..., PROBABLE.index(threshold)]
+            images = images[..., LEVELS.index(threshold)]
             rows.append(Row(f"{label}\nof {threshold:g} mm/h\nor more", masked(images, images), True))
     times = [datetime.fromtimestamp(int(seconds), UTC) for seconds in nowcast.times]
     return Story(seen, rows, past, times, nowcast.step_minutes, threshold, lost)
@@ -170,5 +168,5 @@ def _past(nowcast, observed, forecasts) -> int:
 
 
 def _threshold(rain: np.ma.MaskedArray) -> float:
-    reached = [threshold for threshold in PROBABLE if np.ma.filled((rain >= threshold).mean(), 0) >= 0.05]
-    return max(reached, default=PROBABLE[0])
+    reached = [threshold for threshold in LEVELS if np.ma.filled((rain >= threshold).mean(), 0) >= 0.05]
+    return max(reached, default=LEVELS[0])
