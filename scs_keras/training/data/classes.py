@@ -18,7 +18,9 @@ def check_labels(name: str, found: Sequence[str], expected: Sequence[str]) -> tu
     """
     if not expected:
         return tuple(found)
-    more, less = ([each for each in some if each not in other] for some, other in ((found, expected), (expected, found)))
+    more, less = (
+        [each for each in some if each not in other] for some, other in ((found, expected), (expected, found))
+    )
     if more or less:
         only = [f"only in the {what}: {', '.join(names)}" for what, names in (("data", more), ("model", less)) if names]
         raise ValueError(

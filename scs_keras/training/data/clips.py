@@ -24,6 +24,7 @@ VIDEOS = (
     ".ts", ".mts", ".m2ts", ".vob", ".asf", ".y4m",
 )  # fmt: skip
 ARRAYS = (".npz",)
+MICROSECONDS = 1_000_000  # in which a file says how long it lasts: a second, as `av.time_base`
 
 
 class Footage(Protocol):
@@ -78,7 +79,7 @@ class VideoFile:
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         made, sizes, ticks = {}, set(), [int(self._ticks[index]) for index in indices]
-        with _reading(self.path):
+        with reading(self.path):
             for tick, frame in _shown_at(self.path, sorted(set(ticks)), self._keys):
                 sizes.add((frame.height, frame.width))
                 if len(sizes) > 1:
@@ -94,14 +95,14 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     Raises:
         ValueError: the file cannot be read, or has no frames.
     """
-    with _reading(path), _opened(path) as (container, stream):
+    with reading(path), opened(path) as (container, stream):
         found = [each for each in container.demux(stream) if each.size and not each.is_discard]
         ticks = [each.pts for each in found]
         keys = [each.pts for each in found if each.is_keyframe]
         unit = float(stream.time_base or 1)
         rate = float(stream.average_rate or 25)
     if None in ticks:
-        with _reading(path), _opened(path) as (container, stream):
+        with reading(path), opened(path) as (container, stream):
             ticks = [frame.pts for frame in container.decode(stream)]
             keys = ticks[:1]
         if None in ticks:  # a bare stream, without times
@@ -113,7 +114,7 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
 
 def _shown_at(path: Path, ticks: Sequence[int], keys: np.ndarray) -> Iterator[tuple[int, Any]]:
     """(tick, the frame that is shown then) for ascending ticks."""
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         frames, shown, coming, sought, ended = _counted(container.decode(stream)), None, None, False, False
         for number, tick in enumerate(ticks):
             key = keys[max(np.searchsorted(keys, tick, "right") - 1, 0)]
@@ -162,7 +163,13 @@ def _sizes(sizes: set[tuple[int, int]]) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """(container, its first video stream) of PyAV, decoded by one thread.
+
+    Raises:
+        ValueError: there is no video in it; and PyAV's own errors, see `reading`.
+        ImportError: PyAV is missing.
+    """
     try:
         import av
     except ImportError as error:
@@ -177,7 +184,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Inside, what goes wrong is a ValueError that names the video."""
     try:
         yield
     except ImportError:
@@ -193,7 +201,7 @@ def check_whole(path: Path) -> None:
         ValueError: one of them is broken.
     """
     if path.suffix.lower() in VIDEOS:
-        with _reading(path), _opened(path) as (container, stream):
+        with reading(path), opened(path) as (container, stream):
             for _ in container.decode(stream):
                 pass
 
