@@ -14,9 +14,10 @@ from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.words import option, words
 
 SPLITS = ("train", "val", "test")
+FOLDS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """A labelled video, or a part of one.
 
@@ -50,9 +51,10 @@ def samples_of(
     labels: Sequence[str] | None = None,
     group: str = "",
     fold: int = 0,
-    folds: int = 5,
+    folds: int = 0,
     skip_broken: bool = False,
     balanced: bool = False,
+    partial: bool = False,
     notes: Sequence[str] = (),
     **training: Any,
 ) -> ClipSamples:
@@ -67,8 +69,9 @@ def samples_of(
         group: what rows of one group share, for messages: "source_url"; "" for the file.
         fold: 0 for the splits of the rows; else "val" are the rows of this fold, 1 to `folds`, "train" all others.
             Rows without splits have fold 1 for validation.
-        folds: number of folds; no group is divided between two.
+        folds: number of folds; no group is divided between two. 0 for 5.
         skip_broken: whether broken files are left out and listed; every frame is then decoded to find them.
+        partial: whether some classes may have no clip to train on.
         balanced, **training: see `ClipSamples`.
 
     Raises:
@@ -78,7 +81,7 @@ def samples_of(
     check_known("split", split, SPLITS)
     labels = check_labels(name, labels or sorted({row.label for row in rows}), preset.labels)
     check_apart(name, *zip(*((row.group, row.split, row.where) for row in rows)), group or "file")
-    rows, said = _part(name, rows, split, fold, folds)
+    rows, said = _part(name, rows, split, fold, folds or FOLDS)
     by_frame = len(preset.output_shape) == 2
     videos, broken = _read_all(rows, preset.input_shape, skip_broken)
     if broken and not skip_broken:
@@ -89,14 +92,19 @@ def samples_of(
         clips = [_clip(span, video.frames, labels) for video in videos for span in video.spans]
     if not clips:
         raise ValueError(f"{name}: no clip belongs to {option('split', split)}.")
-    if split == "train":
+    if split == "train" and not partial:
         _check_classes(name, clips, labels)
     notes = [*notes, *([f"{name}: {len(broken)} broken files were left out."] if broken else [])]
     name = f"{name} {split}{said}"
     shape = preset.input_shape
-    return ClipSamples(
-        name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training
-    )
+    return ClipSamples(name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training)
+
+
+def check_official(name: str, fold: int) -> int:
+    """The number of one of three official splits, 1 for 0; ValueError for another."""
+    if not is_integer(fold) or not 0 <= fold <= 3:
+        raise ValueError(f"{name} has the official splits 1, 2 and 3. Received: {option('fold', fold)}.")
+    return fold or 1
 
 
 def _part(name: str, rows: Sequence[Row], split: str, fold: int, folds: int) -> tuple[list[Row], str]:

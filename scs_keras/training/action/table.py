@@ -12,6 +12,7 @@ file where there is no such column, are never on both sides of a split. Other co
 
 import csv
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,24 @@ def read(
         other = sorted({row.label for row in rows} - set(classes))
         if other:
             notes.append(f"{path.name}: parts without a class are left out: {', '.join(other)}.")
-        rows = [Row(**{**vars(row), "label": classes.get(row.label, "")}) for row in rows]
+        rows = [replace(row, label=classes.get(row.label, "")) for row in rows]
     return samples_of(name or path.parent.name, rows, split, preset, labels, group, notes=notes, **options)
+
+
+def fight(folder: str | Path, split: str, preset: Preset, group: str = "", **options: Any) -> ClipSamples:
+    """The table of fight_detection, whose clips are cut out of longer videos: those of one `source_url` are a group."""
+    return read(folder, split, preset, group or "source_url", name="fight", **options)
+
+
+THERMAL = {
+    "walk": "walk", "standup": "up", "falling": "down-going", "sitdown": "down-going",
+    "falled": "lying", "lying": "lying", "sleeping": "lying",
+}  # fmt: skip
+
+
+def thermal(folder: str | Path, split: str, preset: Preset, folds: int = 0, **options: Any) -> ClipSamples:
+    """The table of fir_thermal: seven recordings, each a fold, with nine labels that are four classes here."""
+    return read(folder, split, preset, classes=THERMAL, name="thermal", folds=folds or 7, **options)
 
 
 def _table(folder: Path) -> Path:
