@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scs_keras.training.samples import Samples
 
 # Of the data set's reader; what is not given is the data set's own.
-READING = ("fold", "folds", "group", "class_weight", "balanced", "flip", "jitter", "skip_broken")
+READING = ("fold", "folds", "group", "class_weight", "balanced", "flip", "jitter", "skip_broken", "cache_mb")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class ActionClips(Recipe):
         flip: mirror half of the clips; none for the data set's own.
         jitter: largest change of brightness, contrast and colour; none for the data set's own.
         skip_broken: leave out files that cannot be read.
+        cache_mb: so many MB of small clips stay decoded; none for the data set's own.
         validate: validation clips that are scored after each epoch (`val_accuracy`, `val_macro_f1`, `val_cross_entropy`
             in the logs); 0 for none.
     """
@@ -71,10 +72,12 @@ class ActionClips(Recipe):
     flip: bool | None = None
     jitter: float | None = None
     skip_broken: bool | None = None
+    cache_mb: float | None = None
     validate: int = 0
 
     def check(self) -> None:
         super().check()
+        self._reading()
         check_known("precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
         if self.validate < 0 or not 0 <= self.average < 1:
             raise ValueError(
@@ -84,9 +87,21 @@ class ActionClips(Recipe):
 
     def samples(self, folder: str, split: str) -> "Samples":
         """Clips with the preset's classes; with those of the data where these are others' data."""
-        options = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
+        options = self._reading()
         preset = replace(self.changed_preset, labels=()) if self._takes_labels else self.changed_preset
         return task(self.task).read(self.dataset_name, folder, split, preset, **options)
+
+    def _reading(self):
+        """{name: value} of what is given for the reader.
+
+        Raises:
+            ValueError: the data set does not take one of them.
+        """
+        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
+        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
+        for name in given:
+            check_known(f"setting of the data set {self.dataset_name}", name, known)
+        return given
 
     @property
     def _takes_labels(self) -> bool:

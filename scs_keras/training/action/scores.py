@@ -36,6 +36,8 @@ class ActionScores(Scores):
 
     def __init__(self, preset: Preset):
         self.labels = tuple(preset.labels)
+        if len(self.labels) <= TOP:
+            self.columns = tuple(column for column in type(self).columns if column.name != "top_5")
         self.confusion = np.zeros((len(self.labels),) * 2, "int64")
         self.in_top, self.entropy = 0, 0.0
 
@@ -54,12 +56,13 @@ class ActionScores(Scores):
         count = int(self.confusion.sum())
         if not count:
             return {column.name: None for column in self.columns}
-        return {
+        found = {
             **scores_of(self.confusion),
-            "top_5": self.in_top / count if len(self.labels) > TOP else None,
+            "top_5": self.in_top / count,
             "cross_entropy": self.entropy / count,
             "count": float(count),
         }
+        return {column.name: found[column.name] for column in self.columns}
 
     def parts(self) -> dict[str, dict[str, dict[str, float | None]]]:
         recall, f1 = recalls(self.confusion), f1_scores(self.confusion)

@@ -40,6 +40,7 @@ def build(
     switch: str = "none",
     clip_length: int | None = None,
     flow_stages: tuple[int, ...] = (),
+    flow_options: Mapping[str, Any] | None = None,
     spatial_weight: float = 1.0,
     temporal_weight: float = 1.0,
     overlap_weight: float = 1.0,
@@ -65,6 +66,7 @@ def build(
         switch: "astsgd" (it needs T1), "stsgd", "cbm" (the temporal branch alone closes, with probability 0.5), "none".
         clip_length: frames of a clip of LTSC; None: the sequence in one piece.
         flow_stages: after these stages of the network, from 0 on, T2 estimates the flow.
+        flow_options: of `scs_keras.goals.optical_flow`.
         spatial_weight, temporal_weight: of the losses of T1 and T2.
         overlap_weight: of the overlap of clips (Eq. 23).
         decay_steps: of STSGD.
@@ -89,7 +91,7 @@ def build(
         else:
             made = (SCSNetwork if network == "scs" else ConvLSTMNetwork)(**(arguments or {}), name="network")
             if sub_goals == "flow":
-                parts |= _flow(made, _reduction(features, input_shape), flow_stages)
+                parts |= _flow(made, _reduction(features, input_shape), flow_stages, flow_options or {})
             model = ActionModel(made, classes, **parts)
     entropy = "sparse_categorical_crossentropy"
     goals: dict[str, Any] = {} if sub_goals == "none" else dict(spatial_loss=entropy)
@@ -157,7 +159,7 @@ def _switch(name, classes, decay_steps):
     return STSGD(temporal=0.5) if name == "cbm" else None
 
 
-def _flow(network, scale, chosen):
+def _flow(network, scale, chosen, options):
     """Goal and heads of T2: the flow at the scale of each of the chosen stages, all if none are."""
     scales = list(_scales(network.stages, scale))
     chosen = tuple(chosen) or tuple(range(len(scales)))
@@ -168,7 +170,7 @@ def _flow(network, scale, chosen):
     ]
     return dict(
         temporal_head=ScaleHeads(heads, taps=chosen, name="temporal_head"),
-        temporal_goal=LastFrameFlow(tuple(scales[tap] for tap in chosen)),
+        temporal_goal=LastFrameFlow(tuple(scales[tap] for tap in chosen), **options),
     )
 
 

@@ -164,22 +164,23 @@ _FIGHT = dict(
     scs=dict(
         arguments=dict(
             structure=[
-                dict(filters=16, kernel_size=5, strides=2),
-                dict(filters=32, layers=2, strides=2, shortcut_every=2),
-                dict(filters=36, layers=2, strides=2, shortcut_every=2),
+                dict(filters=16, strides=2),
+                dict(filters=24, layers=2, strides=2, shortcut_every=2),
+                dict(filters=42, layers=2, strides=2, shortcut_every=2),
             ],
             normalization="batch",
         ),
         flow_stages=(1, 2),
+        flow_options=dict(iterations=1),
         temporal_weight=0.1,
         **_SCS,
     ),
     lstm=dict(
-        arguments=dict(units=72), backbone="small_cnn", backbone_arguments=dict(filters=(24, 48, 64, 72)), dropout=0.3
+        arguments=dict(units=72), backbone="small_cnn", backbone_arguments=dict(filters=(24, 48, 64, 64)), dropout=0.3
     ),
     convlstm=dict(
         arguments=dict(
-            filters=[dict(filters=16, kernel_size=5, strides=2), dict(filters=24, strides=2), dict(filters=24, strides=2)],
+            filters=[dict(filters=12, strides=2), dict(filters=24, strides=2), dict(filters=36, strides=2)],
             normalization="group",
         ),
     ),
@@ -191,12 +192,13 @@ _THERMAL = dict(
             normalization="batch",
         ),
         flow_stages=(0, 1),
+        flow_options=dict(iterations=1),
         temporal_weight=0.1,
         **_SCS,
     ),
     lstm=dict(arguments=dict(units=64), backbone="small_cnn", backbone_arguments=dict(filters=(16, 40, 56)), dropout=0.3),
     convlstm=dict(
-        arguments=dict(filters=[dict(filters=16, strides=2), dict(filters=32, strides=2)], normalization="group")
+        arguments=dict(filters=[dict(filters=16, strides=2), dict(filters=28, strides=2)], normalization="group")
     ),
 )
 
