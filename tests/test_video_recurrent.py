@@ -484,6 +484,7 @@ for name in ("predrnnv2", "e3dlstm"):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"')
+@pytest.mark.slow
 def test_jax_gives_the_same_numbers_and_trains(tmp_path):
     frames, expected = random_frames(2, 2, 8, 12, 1), {}
     for name in ("predrnnv2", "e3dlstm"):
