@@ -110,19 +110,25 @@ def run_tests(folder, names, seconds, **settings):
     """pytest on test files of the package's copy in `folder`, with the plugin `reach`."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3", **settings}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "tests.reach"]
-    command += ["-m", "not slow", "--rootdir", folder, "-c", folder / "pyproject.toml"]
+    command += ["--hypothesis-seed=0", "-m", "not slow", "--rootdir", folder, "-c", folder / "pyproject.toml"]
     command += [folder / "tests" / f"{name}.py" for name in names]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds)
 
 
-def reached(folder):
-    """{test file: {test: (seconds, functions that it calls)}} of all test files, which pass without any change."""
+def reached(folder, kept):
+    """{test file: {test: (seconds, functions that it calls)}} of all test files, which pass without any change.
+
+    What was found is kept in a folder, and not looked for again.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in dict.fromkeys(name for names in TESTS.values() for name in names):
-        record = folder / "reach.json"
-        done = run_tests(folder, [name], 3600, REACH_RECORD=str(record))
-        if done.returncode:
-            sys.exit(f"{name} fails without any change:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        record = kept / f"{name}.json"
+        if not record.exists():
+            done = run_tests(folder, [name], 3600, REACH_RECORD=str(record))
+            if done.returncode:
+                record.unlink(missing_ok=True)
+                sys.exit(f"{name} fails without any change:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         tests = json.loads(record.read_text())
         found[name] = {test: (seconds, set(map(tuple, calls))) for test, (seconds, calls) in tests.items()}
         print(f"{name}: {len(tests)} tests, {sum(each[0] for each in found[name].values()):.0f} s", flush=True)
@@ -186,7 +192,7 @@ def main():
         folder = Path(place).resolve() / "copy"
         ignored = shutil.ignore_patterns("__pycache__", ".venv", ".git", "site", "build", "*.egg-info")
         shutil.copytree(ROOT, folder, symlinks=True, ignore=ignored)
-        reach = reached(folder)
+        reach = reached(folder, Path(tempfile.gettempdir()) / f"scs_keras_reach_{code[:16]}")
         for number, (about, source) in list(enumerate(chosen))[done:]:
             target = folder / "scs_keras" / about["file"]
             original = target.read_text()
