@@ -33,6 +33,7 @@ TASK = Task(
     scores=f"{_HERE}.scores:RainScores",
     predictors=f"{_HERE}.scores:predictors",
     baselines=f"{_HERE}.scores:baselines",
+    report=f"{_HERE}.reliability:report",
     predict=f"{_HERE}.predict:predict",
     predict_needs={"matplotlib": "pictures", "PIL": "pictures"},
     commands={
@@ -54,6 +55,14 @@ TASK = Task(
             choices=("pysteps",),
             passed_to="baselines",
             needs={"pysteps": "radar"},
+        ),
+        Option(
+            "evaluate",
+            "reliability",
+            "draw the reliability diagram of the probabilities here (PNG)",
+            writes="file",
+            passed_to="report",
+            needs={"matplotlib": "pictures"},
         ),
     ),
 )
