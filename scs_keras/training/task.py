@@ -45,6 +45,8 @@ class Option:
             data sets.
         needs: {package to import: extra of scs-keras that brings it}, asked for first where the option of `evaluate` is
             given.
+        of_training: where the folder of a training is given whose recipe has a setting of this name, that one's value
+            is taken unless another is given.
     """
 
     command: str
@@ -59,6 +61,7 @@ class Option:
     writes: str = ""
     passed_to: str = "predictors"
     needs: Mapping[str, str] = field(default_factory=dict)
+    of_training: bool = False
 
     @property
     def python_name(self) -> str:
