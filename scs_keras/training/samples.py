@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ class Samples(Protocol):
     """A part of a data set, read and checked when it is made.
 
     It may say with `file_names` the names of those that it is from, see `files_of`, and with `notes` what of the files
-    was changed or left out, see `notes_of`.
+    was changed or left out, see `notes_of`, and with `left_out` which broken ones, see `left_out_of`.
 
     Attributes:
         name: of the data, for tables and messages.
@@ -50,6 +51,11 @@ def files_of(samples: Samples) -> list[str]:
 def notes_of(samples: Samples) -> list[str]:
     """Sentences on what was cut out, changed or left out of the files; [] for samples that do not say."""
     return list(getattr(samples, "notes", ()))
+
+
+def left_out_of(samples: Samples) -> list[tuple[Path, str]]:
+    """(file, reason) of broken files that were left out because the user said so; [] for samples that do not say."""
+    return list(getattr(samples, "left_out", ()))
 
 
 def training_dataset(samples: Samples, size: int, seed: int = 0, start_step: int = 0) -> Any:

@@ -228,15 +228,10 @@ def _clip(span: _Span, frames: int, labels: Sequence[str]) -> Clip:
 def _windows(video: _Video, labels: Sequence[str], length: int) -> list[Clip]:
     """Windows of frames beside each other, from the first frame with a label to the last; those without any not."""
     spans = [replace(span, stop=video.frames if span.stop is None else span.stop) for span in video.spans]
-    segments = tuple(
-        Segment(span.first, span.stop, labels.index(span.row.label)) for span in spans if span.row.label in labels
-    )
+    segments = tuple(Segment(span.first, span.stop, labels.index(span.row.label)) for span in spans)
     row, windows = spans[0].row, []
-    if not segments:
-        return []
     for first in range(min(each.first for each in segments), max(each.stop for each in segments), length):
-        window = tuple(each for each in segments if each.first < first + length and each.stop > first)
-        if window:
+        if any(each.first < first + length and each.stop > first for each in segments):
             windows.append(Clip(row.path, f"{row.name}, frame {first + 1}", row.group, segments, first, first + length))
     return windows
 

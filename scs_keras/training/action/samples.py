@@ -74,7 +74,7 @@ class ClipSamples:
         flip, jitter: see `crops.drawn`.
         cache_mb: so many MB of decoded small clips are kept for training.
         notes: what was changed or left out, sentences.
-        left_out: broken files.
+        left_out: (file, reason) of broken files that were left out.
 
     Attributes:
         file_names: names of those that the clips are from.
@@ -114,8 +114,8 @@ class ClipSamples:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(x, y, weight), see `read`: frames (time, height, width, channels); y int32 and weight float32, scalar or, with
-        labels by frame, (time,), weight 0 for a frame without label."""
+        """(x, y, weight): frames (time, height, width, channels); y int32 and weight float32, scalar or, with labels by
+        frame, (time,): 0 for a frame without label."""
         clip = self.clips[index]
         found = footage(clip.path)
         frames, real = self._frames(clip, found)

@@ -60,7 +60,7 @@ def read(
         other = sorted({row.label for row in rows} - set(classes))
         if other:
             notes.append(f"{path.name}: parts without a class are left out: {', '.join(other)}.")
-        rows = [replace(row, label=classes.get(row.label, "")) for row in rows]
+        rows = [replace(row, label=classes[row.label]) for row in rows if row.label in classes]
     return samples_of(name or path.parent.name, rows, split, preset, labels, group, notes=notes, **options)
 
 

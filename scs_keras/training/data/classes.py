@@ -18,13 +18,14 @@ def check_labels(name: str, found: Sequence[str], expected: Sequence[str]) -> tu
     """
     if not expected:
         return tuple(found)
-    more, less = (
-        [each for each in some if each not in other] for some, other in ((found, expected), (expected, found))
-    )
-    if more or less:
-        only = [f"only in the {what}: {', '.join(names)}" for what, names in (("data", more), ("model", less)) if names]
+    only = {
+        "data": [each for each in found if each not in expected],
+        "model": [each for each in expected if each not in found],
+    }
+    if any(only.values()):
+        said = "; ".join(f"only in the {what}: {', '.join(names)}" for what, names in only.items() if names)
         raise ValueError(
-            f"{name}: the model has other classes than the data ({'; '.join(only)}). The model's: "
+            f"{name}: the model has other classes than the data ({said}). The model's: "
             f"{', '.join(expected)}. The data's: {', '.join(found)}. Rename the labels, or train a model for these."
         )
     return tuple(expected)
@@ -45,9 +46,8 @@ def class_weights(given: Any, counts: Sequence[float], labels: Sequence[str]) ->
     if given is None or given == "":
         return np.ones(len(labels), "float32")
     if given == "balanced":
-        counts = np.asarray(counts, "float64")
-        present = np.maximum(counts, 1)
-        return (counts.sum() / (np.count_nonzero(counts) * present)).astype("float32")
+        total, present = np.sum(counts), np.count_nonzero(counts)
+        return np.array([total / (present * max(count, 1)) for count in counts], "float32")
     weights = _weights(given, labels)
     for label, weight in weights.items():
         check_known("class", label, labels)

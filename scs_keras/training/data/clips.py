@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,15 +28,17 @@ MICROSECONDS = 1_000_000  # in which a file says how long it lasts: a second, as
 
 
 class Footage(Protocol):
-    """The frames of one file.
+    """The frames of one file."""
 
-    Attributes:
-        seconds: float64 (frames,), when each frame is shown, ascending from 0.
-        end: when the last frame's time is over, in seconds.
-    """
+    @property
+    def seconds(self) -> np.ndarray:
+        """float64 (frames,): when each frame is shown, ascending from 0."""
+        ...
 
-    seconds: np.ndarray
-    end: float
+    @property
+    def end(self) -> float:
+        """When the last frame's time is over, in seconds."""
+        ...
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         """Frames (len(indices), height, width, channels) of ascending indices, some perhaps several times.
@@ -59,7 +61,7 @@ def footage(path: Path) -> Footage:
         ImportError: PyAV is missing.
     """
     if path.suffix.lower() in ARRAYS:
-        return ArrayFile(path)
+        return _array_file(path)
     if path.suffix.lower() in VIDEOS:
         return VideoFile(path)
     raise ValueError(f"{path}: files of this kind are not read. Expected {', '.join(VIDEOS + ARRAYS)}.")
@@ -75,7 +77,7 @@ class VideoFile:
         self.path = path
         self._ticks, self._keys, unit = _packets(path)
         self.seconds = (self._ticks - self._ticks[0]) * unit
-        self.end = self.seconds[-1] + (float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 1.0)
+        self.end = _end(self.seconds)
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         made, sizes, ticks = {}, set(), [int(self._ticks[index]) for index in indices]
@@ -209,6 +211,12 @@ def check_whole(path: Path) -> None:
 # Arrays -------------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=2)
+def _array_file(path: Path) -> "ArrayFile":
+    """One after the other, all windows of a recording are scored."""
+    return ArrayFile(path)
+
+
 class ArrayFile:
     """Frames in a .npz file, read whole. See `Footage`.
 
@@ -248,7 +256,7 @@ class ArrayFile:
             )
         self.frames = frames
         self.seconds = np.asarray(seconds, "float64") - float(seconds[0])
-        self.end = self.seconds[-1] + (float(np.median(np.diff(self.seconds))) if len(frames) > 1 else 1.0)
+        self.end = _end(self.seconds)
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         if self.frames.shape[1:3] != tuple(least):
@@ -257,6 +265,11 @@ class ArrayFile:
                 f"{self.frames.shape[1]}x{self.frames.shape[2]}."
             )
         return self.frames[list(indices)]
+
+
+def _end(seconds: np.ndarray) -> float:
+    """When the time of the last frame is over: it lasts as long as most do."""
+    return float(seconds[-1] + (np.median(np.diff(seconds)) if len(seconds) > 1 else 1))
 
 
 # Which frames -------------------------------------------------------------------------------------------------------
@@ -286,8 +299,7 @@ def frames_between(found: Footage, start: float, end: float) -> tuple[int, int]:
 # Many files ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(NamedTuple):
     """A file that cannot be read."""
 
     path: Path
