@@ -65,7 +65,7 @@ def test_the_models_order_of_the_classes_is_that_of_y(tmp_path):
     assert samples.labels == ("walk, then run", "sit") and [int(samples[i][1]) for i in range(2)] == [1, 0]
     with pytest.raises(
         ValueError,
-        match="the model has other classes than the data .only in the data: walk, then run; only in the model: run",
+        match="the model has other classes than the data .only in the data: walk, then run .labels.csv, line 3.; only in the model: run",
     ):
         table.read(tmp_path, "val", preset(labels=("run", "sit")))
 

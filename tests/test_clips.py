@@ -379,10 +379,11 @@ def test_balanced_batches_show_all_classes_equally_often_and_each_sample_before_
 
 
 def test_classes_of_the_model_must_be_those_of_the_data():
-    assert check_labels("x", ["a", "b"], ()) == ("a", "b") and check_labels("x", ["a", "b"], ("b", "a")) == ("b", "a")
-    message = "x: the model has other classes than the data .only in the data: c; only in the model: a.. The model's: a, b. The data's: b, c."
+    found = {"a": "", "b": "t.csv, line 3"}
+    assert check_labels("x", found, ()) == ("a", "b") and check_labels("x", found, ("b", "a")) == ("b", "a")
+    message = "x: the model has other classes than the data .only in the data: c .t.csv, line 9.; only in the model: a.. The model's: a, b. The data's: b, c."
     with pytest.raises(ValueError, match=message):
-        check_labels("x", ["b", "c"], ("a", "b"))
+        check_labels("x", {"b": "", "c": "t.csv, line 9"}, ("a", "b"))
 
 
 # Groups ---------------------------------------------------------------------------------------------------------------

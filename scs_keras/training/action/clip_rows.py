@@ -79,7 +79,7 @@ def samples_of(
         ValueError: bad rows or files; the message says where.
     """
     check_known("split", split, SPLITS)
-    labels = check_labels(name, labels or sorted({row.label for row in rows}), preset.labels)
+    labels = check_labels(name, _classes(rows, labels), preset.labels)
     check_apart(name, *zip(*((row.group, row.split, row.where) for row in rows)), group or "file")
     rows, said = _part(name, rows, split, fold, folds or FOLDS)
     by_frame = len(preset.output_shape) == 2
@@ -98,6 +98,12 @@ def samples_of(
     name = f"{name} {split}{said}"
     shape = preset.input_shape
     return ClipSamples(name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training)
+
+
+def _classes(rows: Sequence[Row], labels: Sequence[str] | None) -> dict[str, str]:
+    """{class: where it stands first} of all classes."""
+    first = {row.label: row.where for row in reversed(rows)}
+    return {label: first.get(label, "") for label in labels or sorted(first)}
 
 
 def check_official(name: str, fold: int) -> int:

@@ -5,6 +5,7 @@ its number of frames and its rate is not asked, because both are often wrong. So
 on in a file are reached from the last key frame before them.
 """
 
+import atexit
 import contextlib
 import functools
 import os
@@ -12,8 +13,8 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -308,12 +309,15 @@ class Broken(NamedTuple):
 
 def in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """[function(item) for each item], several at a time."""
-    return list(_threads().map(function, items))
+    return _threads().map(function, items, chunksize=1)
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="clips")
+def _threads() -> ThreadPool:
+    """Not concurrent.futures', which refuse work as soon as Python exits, when batches are still made ahead."""
+    pool = ThreadPool(min(8, os.cpu_count() or 1))
+    atexit.register(pool.terminate)  # after what `step_dataset` registers later
+    return pool
 
 
 @dataclass(frozen=True)
