@@ -212,6 +212,35 @@ def test_without_a_split_a_fifth_is_held_out_and_folds_hold_out_each_clip_once(t
         table.read(tmp_path, "val", preset(), group="person", fold=1, folds=11)
 
 
+def test_folds_do_not_ask_for_the_split_of_the_table(tmp_path):
+    for index in range(4):
+        write_video(tmp_path / f"{index}.mp4", 4)
+    rows = [[f"{index}.mp4", "a", f"p{index // 2}", ("train", "val")[index % 2]] for index in range(4)]
+    write_table(tmp_path / "t.csv", "file,label,group,split", *rows)
+    assert [clip.name for clip in table.read(tmp_path, "val", preset(), fold=2, folds=2).clips] == ["2.mp4", "3.mp4"]
+    rows[1][2] = ""  # no group: by itself
+    write_table(tmp_path / "t.csv", "file,label,group", *(row[:3] for row in rows))
+    assert [clip.group for clip in table.read(tmp_path, "val", preset(), fold=2, folds=3).clips] == ["1.mp4"]
+
+
+def test_overlapping_labels_are_found_behind_others(tmp_path):
+    write_video(tmp_path / "a.mp4", 10)
+    rows = [["a.mp4", "x", 0, 9, "train"], ["a.mp4", "x", 2, 4, "train"], ["a.mp4", "y", 6, 8, "train"]]
+    write_table(tmp_path / "t.csv", "file,label,start,end,split", *rows)
+    with pytest.raises(ValueError, match="t.csv, line 4: frames of a.mp4 are 'y' here and 'x' in t.csv, line 2"):
+        table.read(tmp_path, "train", preset())
+
+
+def test_a_video_that_may_be_truncated_is_told(tmp_path):
+    path = write_video(tmp_path / "a.mkv", np.random.default_rng(0).integers(0, 255, (60, 24, 32, 3), "uint8"))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3])
+    write_table(tmp_path / "labels.csv", "file,label,split", ["a.mkv", "x", "train"])
+    samples = table.read(tmp_path, "train", preset())
+    told = f"{tmp_path.name}: 1 videos end long before they say (a.mkv); they may be truncated."
+    assert notes_of(samples) == [told] and samples.about(0)["seconds"][-1] < 3
+
+
 HEADER = "file,label,start,end,start_s,end_s,person,split"
 
 
@@ -338,7 +367,11 @@ def test_a_file_that_is_broken_in_the_middle_is_found_before_training_where_brok
     start = content.index(b"mdat") + 4 + 8000
     content[start : start + 6000] = bytes(6000)
     path.write_bytes(content)
-    assert len(table.read(tmp_path, "train", preset())) == 4
+    samples = table.read(tmp_path, "train", preset())
+    with pytest.raises(ValueError, match="1.mp4: cannot be read as a video .*, leave them out with skip_broken=True"):
+        samples[1]
+    with pytest.raises(ValueError, match="1.mp4: cannot be read as a video .*, leave them out with skip_broken=True"):
+        samples.batch(0, 4, 0)
     samples = table.read(tmp_path, "train", preset(), skip_broken=True)
     assert [path.name for path, _ in left_out_of(samples)] == ["1.mp4"]
 

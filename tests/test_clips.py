@@ -15,6 +15,7 @@ from scs_keras.training.data.classes import balanced, check_labels, class_weight
 from scs_keras.training.data.clips import ArrayFile, Kept, VideoFile, check_whole, covering, evenly, footage
 from scs_keras.training.data.crops import MARGIN, drawn, larger, middle
 from scs_keras.training.data.groups import check_apart, folds_of
+from scs_keras.training.samples import _ahead
 from tests.clip_case import numbers, pictures, save_thermal, write_video
 
 SIZE = (24, 32)
@@ -290,6 +291,16 @@ def test_kept_clips_are_the_same_and_fit_into_the_limit(tmp_path):
                 if key % 10 == 0:
                     np.testing.assert_array_equal(found.read([1, 9, 9], SIZE), VideoFile(path).read([1, 9, 9], SIZE))
     assert none.held == 0 and all_of_it.held == 20 * bytes_of_three and one.held == 16 * bytes_of_three
+
+
+def test_batches_are_made_ahead_in_order():
+    made = []
+    stream = _ahead(lambda step: made.append(step) or step, 5)
+    assert [next(stream) for _ in range(4)] == [5, 6, 7, 8]
+    stream.close()
+    assert sorted(made) == [5, 6, 7, 8, 9, 10]  # two are made while one is used
+    with pytest.raises(ZeroDivisionError):
+        next(_ahead(lambda step: 1 / 0, 0))
 
 
 # Crops ----------------------------------------------------------------------------------------------------------------

@@ -76,9 +76,10 @@ class VideoFile:
 
     def __init__(self, path: Path):
         self.path = path
-        self._ticks, self._keys, unit = _packets(path)
+        self._ticks, self._keys, unit, promised = _packets(path)
         self.seconds = (self._ticks - self._ticks[0]) * unit
         self.end = _end(self.seconds)
+        self.ends_early = self.end + 1 < 0.8 * promised  # it may be truncated; or only the promise is wrong
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         made, sizes, ticks = {}, set(), [int(self._ticks[index]) for index in indices]
@@ -92,8 +93,10 @@ class VideoFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """(ticks of all frames, ticks of the key frames, seconds of a tick), nothing decoded where the packets have them.
+def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """(ticks of all frames, ticks of the key frames, seconds of a tick, seconds that the file says it lasts).
+
+    Nothing is decoded where the packets have times.
 
     Raises:
         ValueError: the file cannot be read, or has no frames.
@@ -104,6 +107,7 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         keys = [each.pts for each in found if each.is_keyframe]
         unit = float(stream.time_base or 1)
         rate = float(stream.average_rate or 25)
+        promised = (container.duration or 0) / MICROSECONDS
     if None in ticks:
         with reading(path), opened(path) as (container, stream):
             ticks = [frame.pts for frame in container.decode(stream)]
@@ -112,7 +116,7 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
             ticks, keys, unit = list(range(len(ticks))), [0], 1 / rate
     if not ticks:
         raise ValueError(f"{path}: the video has no frames.")
-    return np.unique(ticks), np.unique(keys or ticks[:1]), unit
+    return np.unique(ticks), np.unique(keys or ticks[:1]), unit, promised
 
 
 def _shown_at(path: Path, ticks: Sequence[int], keys: np.ndarray) -> Iterator[tuple[int, Any]]:
