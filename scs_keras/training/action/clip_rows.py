@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from scs_keras.core.arguments import check_known, is_integer
-from scs_keras.training.action.samples import Clip, ClipSamples, Segment
+from scs_keras.training.action.samples import Clip, ClipSamples, Segment, left_out_with
 from scs_keras.training.data.classes import check_labels
 from scs_keras.training.data.clips import Broken, Footage, check_whole, footage, frames_between, in_threads
 from scs_keras.training.data.groups import check_apart, folds_of
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.words import option, words
+from scs_keras.zoo.words import option
 
 SPLITS = ("train", "val", "test")
 FOLDS = 5
@@ -79,8 +79,9 @@ def samples_of(
         ValueError: bad rows or files; the message says where.
     """
     check_known("split", split, SPLITS)
-    labels = check_labels(name, labels or sorted({row.label for row in rows}), preset.labels)
-    check_apart(name, *zip(*((row.group, row.split, row.where) for row in rows)), group or "file")
+    labels = check_labels(name, _classes(rows, labels), preset.labels)
+    if fold == 0:
+        check_apart(name, *zip(*((row.group, row.split, row.where) for row in rows)), group or "file")
     rows, said = _part(name, rows, split, fold, folds or FOLDS)
     by_frame = len(preset.output_shape) == 2
     videos, broken = _read_all(rows, preset.input_shape, skip_broken)
@@ -89,15 +90,21 @@ def samples_of(
     if by_frame:
         clips = [window for video in videos for window in _windows(video, labels, preset.input_shape[0])]
     else:
-        clips = [_clip(span, video.frames, labels) for video in videos for span in video.spans]
+        clips = [_clip(span, labels) for video in videos for span in video.spans]
     if not clips:
         raise ValueError(f"{name}: no clip belongs to {option('split', split)}.")
     if split == "train" and not partial:
         _check_classes(name, clips, labels)
-    notes = [*notes, *([f"{name}: {len(broken)} broken files were left out."] if broken else [])]
+    notes = [*notes, *_notes(name, videos, broken)]
     name = f"{name} {split}{said}"
     shape = preset.input_shape
     return ClipSamples(name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training)
+
+
+def _classes(rows: Sequence[Row], labels: Sequence[str] | None) -> dict[str, str]:
+    """{class: where it stands first} of all classes."""
+    first = {row.label: row.where for row in reversed(rows)}
+    return {label: first.get(label, "") for label in labels or sorted(first)}
 
 
 def check_official(name: str, fold: int) -> int:
@@ -142,11 +149,12 @@ class _Span:
 
 @dataclass(frozen=True)
 class _Video:
-    """What is known of a file: the number of its frames, and the rows' parts of it."""
+    """What is known of a file: the number of its frames, the rows' parts of it, whether it may be truncated."""
 
     path: Path
     frames: int
     spans: list[_Span]
+    ends_early: bool
 
 
 def _read_all(rows, shape, thorough) -> tuple[list[_Video], list[Broken]]:
@@ -168,7 +176,7 @@ def _read_all(rows, shape, thorough) -> tuple[list[_Video], list[Broken]]:
             return Broken(path, str(error).removeprefix(f"{path}: "))
         spans = [_span(row, found) for row in by_path[path]]
         _check_overlaps(spans)
-        return _Video(path, len(found.seconds), spans)
+        return _Video(path, len(found.seconds), spans, getattr(found, "ends_early", False))
 
     read_files = in_threads(read, list(by_path))
     return [each for each in read_files if isinstance(each, _Video)], [
@@ -200,26 +208,36 @@ def _span(row: Row, found: Footage) -> _Span:
 
 def _check_overlaps(spans: Sequence[_Span]) -> None:
     """Raises ValueError where two rows give frames different labels."""
-    ordered = sorted(spans, key=lambda span: span.first)
-    for before, after in zip(ordered, ordered[1:]):
-        if (before.stop is None or after.first < before.stop) and before.row.label != after.row.label:
-            raise ValueError(
-                f"{after.row.where}: frames of {after.row.name} are {after.row.label!r} here and "
-                f"{before.row.label!r} in {before.row.where}. Let parts of a video not overlap."
-            )
+    furthest: dict[str, tuple[float, _Span]] = {}  # of each label, where its frames end so far
+    for span in sorted(spans, key=lambda span: span.first):
+        for label, (stop, before) in furthest.items():
+            if span.first < stop and label != span.row.label:
+                raise ValueError(
+                    f"{span.row.where}: frames of {span.row.name} are {span.row.label!r} here and {label!r} in "
+                    f"{before.row.where}. Let parts of a video not overlap."
+                )
+        stop = float("inf") if span.stop is None else span.stop
+        furthest[span.row.label] = max(furthest.get(span.row.label, (0, span)), (stop, span), key=lambda each: each[0])
+
+
+def _notes(name: str, videos: Sequence[_Video], broken: Sequence[Broken]) -> list[str]:
+    notes = [f"{name}: {len(broken)} broken files were left out."] if broken else []
+    if early := [video.path.name for video in videos if video.ends_early]:
+        some = ", ".join(early[:5]) + (", ..." if len(early) > 5 else "")
+        notes.append(f"{name}: {len(early)} videos end long before they say ({some}); they may be truncated.")
+    return notes
 
 
 def _said_of(name: str, broken: Sequence[Broken]) -> str:
     listed = "".join(f"\n  {each.path}: {each.reason}" for each in broken[:10])
     more = f"\n  and {len(broken) - 10} more" if len(broken) > 10 else ""
-    how = words("skip_broken=True", "--skip-broken", train="--set skip_broken=true")
-    return f"{name}: {len(broken)} files cannot be used. Get them again, or leave them out with {how}.{listed}{more}"
+    return f"{name}: {len(broken)} files cannot be used. Get them again, or {left_out_with()}.{listed}{more}"
 
 
 # Clips --------------------------------------------------------------------------------------------------------------
 
 
-def _clip(span: _Span, frames: int, labels: Sequence[str]) -> Clip:
+def _clip(span: _Span, labels: Sequence[str]) -> Clip:
     row, part = span.row, "" if span.stop is None else f", frames {span.first + 1} to {span.stop}"
     segment = Segment(span.first, span.stop, labels.index(row.label))
     return Clip(row.path, f"{row.name}{part}", row.group, (segment,), span.first, span.stop)
@@ -228,15 +246,10 @@ def _clip(span: _Span, frames: int, labels: Sequence[str]) -> Clip:
 def _windows(video: _Video, labels: Sequence[str], length: int) -> list[Clip]:
     """Windows of frames beside each other, from the first frame with a label to the last; those without any not."""
     spans = [replace(span, stop=video.frames if span.stop is None else span.stop) for span in video.spans]
-    segments = tuple(
-        Segment(span.first, span.stop, labels.index(span.row.label)) for span in spans if span.row.label in labels
-    )
+    segments = tuple(Segment(span.first, span.stop, labels.index(span.row.label)) for span in spans)
     row, windows = spans[0].row, []
-    if not segments:
-        return []
     for first in range(min(each.first for each in segments), max(each.stop for each in segments), length):
-        window = tuple(each for each in segments if each.first < first + length and each.stop > first)
-        if window:
+        if any(each.first < first + length and each.stop > first for each in segments):
             windows.append(Clip(row.path, f"{row.name}, frame {first + 1}", row.group, segments, first, first + length))
     return windows
 

@@ -16,7 +16,7 @@ from typing import Any
 from scs_keras.training.action.clip_rows import SPLITS, Row, samples_of
 from scs_keras.training.action.samples import ClipSamples
 from scs_keras.training.data.clips import ARRAYS, VIDEOS
-from scs_keras.training.data.folders import entries, listed_split, named, warn_left_out
+from scs_keras.training.data.folders import entries, listed_split, named, no_notes, warn_left_out
 from scs_keras.zoo.preset import Preset
 
 _EXPECTED = f"a sub-folder for each class, with its videos ({', '.join(VIDEOS + ARRAYS)})"
@@ -40,7 +40,7 @@ def _rows(folder: Path, root: Path, split: str) -> list[Row]:
     classes = [each for each in found if each.is_dir()]
     if not classes:
         raise FileNotFoundError(f"{folder}: expected {_EXPECTED}. It holds: {named(found) or 'nothing'}.")
-    warn_left_out(folder, [each for each in found if each not in classes], _EXPECTED)
+    warn_left_out(folder, no_notes(each for each in found if each not in classes), _EXPECTED)
     rows = []
     for kind in classes:
         inside = entries(kind)
@@ -50,7 +50,7 @@ def _rows(folder: Path, root: Path, split: str) -> list[Row]:
                 f"{kind}: the class {kind.name!r} has no videos ({', '.join(VIDEOS + ARRAYS)}). It holds: "
                 f"{named(inside) or 'nothing'}. Add some, or remove the folder."
             )
-        warn_left_out(kind, [each for each in inside if each not in videos], "each video")
+        warn_left_out(kind, no_notes(each for each in inside if each not in videos), "each video")
         for path in videos:
             name = path.relative_to(root).as_posix()
             group = path.relative_to(folder).as_posix()  # the same file in two parts is on both sides

@@ -1,5 +1,6 @@
 """Labelled clips of videos as samples: one label a clip, or one a frame."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from scs_keras.training.data.classes import balanced, class_weights
 from scs_keras.training.data.clips import Broken, Footage, Kept, evenly, footage, in_threads
 from scs_keras.training.data.crops import drawn, larger, middle
 from scs_keras.training.samples import shuffled
+from scs_keras.zoo.words import words
 
 CACHE_MB = 64
 OFFSETS = (0.25, 0.75)  # in a frame's share of the time; frames of more offsets would have to be kept for training
@@ -52,6 +54,19 @@ class Clip:
         return found
 
 
+def left_out_with() -> str:
+    """What to do about files that cannot be read."""
+    return "leave them out with " + words("skip_broken=True", "--skip-broken", train="--set skip_broken=true")
+
+
+@contextlib.contextmanager
+def _broken_named():
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error} Where several files are broken, {left_out_with()}.") from error
+
+
 class ClipSamples:
     """Clips of videos, see `scs_keras.training.samples.Samples`.
 
@@ -74,7 +89,7 @@ class ClipSamples:
         flip, jitter: see `crops.drawn`.
         cache_mb: so many MB of decoded small clips are kept for training.
         notes: what was changed or left out, sentences.
-        left_out: broken files.
+        left_out: (file, reason) of broken files that were left out.
 
     Attributes:
         file_names: names of those that the clips are from.
@@ -114,12 +129,13 @@ class ClipSamples:
         return len(self.clips)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(x, y, weight), see `read`: frames (time, height, width, channels); y int32 and weight float32, scalar or, with
-        labels by frame, (time,), weight 0 for a frame without label."""
+        """(x, y, weight): frames (time, height, width, channels); y int32 and weight float32, scalar or, with labels by
+        frame, (time,): 0 for a frame without label."""
         clip = self.clips[index]
         found = footage(clip.path)
         frames, real = self._frames(clip, found)
-        x = middle(found.read(frames, self.shape[1:3]), self.shape[1:3])
+        with _broken_named():
+            x = middle(found.read(frames, self.shape[1:3]), self.shape[1:3])
         y, weight = self._target(clip, frames, real)
         return x, y, weight
 
@@ -152,9 +168,11 @@ class ClipSamples:
         clip, offset = self.clips[index], random.random()
         least = larger(self.shape[1:3]) if self.shape[-1] == 3 else self.shape[1:3]
         key = clip.path if self.by_frame else index
-        found = self._kept.footage(key, clip.path, lambda found: self._candidates(clip, found), least)
-        frames, real = self._frames(clip, found, offset)
-        x = drawn(found.read(frames, least), self.shape[1:3], random, self.flip, self.jitter)
+        with _broken_named():
+            found = self._kept.footage(key, clip.path, lambda found: self._candidates(clip, found), least)
+            frames, real = self._frames(clip, found, offset)
+            decoded = found.read(frames, least)
+        x = drawn(decoded, self.shape[1:3], random, self.flip, self.jitter)
         return x, *self._target(clip, frames, real)
 
     def _candidates(self, clip, found):

@@ -7,7 +7,7 @@
 `file` is relative to the table's folder. `start` and `end` (not in the part) are frames, counted from 0 in the order in
 which they are shown; `start_s` and `end_s` seconds from the first frame. One file may have several rows. `split` is
 train, val or test; without the column a fifth is for validation (`fold` of `folds`). Rows of one `group`, or of one
-file where there is no such column, are never on both sides of a split. Other columns are not read.
+file where there is none, are never on both sides of a split. Other columns are not read.
 """
 
 import csv
@@ -60,7 +60,7 @@ def read(
         other = sorted({row.label for row in rows} - set(classes))
         if other:
             notes.append(f"{path.name}: parts without a class are left out: {', '.join(other)}.")
-        rows = [replace(row, label=classes.get(row.label, "")) for row in rows]
+        rows = [replace(row, label=classes[row.label]) for row in rows if row.label in classes]
     return samples_of(name or path.parent.name, rows, split, preset, labels, group, notes=notes, **options)
 
 
@@ -141,7 +141,7 @@ def _row(path: Path, where: str, fields: Mapping[str | None, Any], group: str) -
         name=values["file"],
         label=values["label"],
         split=split,
-        group=values[group] if group else values["file"],
+        group=(values[group] if group else "") or values["file"],
         where=where,
         start=start,
         end=end,

@@ -10,22 +10,26 @@ from scs_keras.core.arguments import check_known, is_number
 from scs_keras.training.samples import shuffled
 
 
-def check_labels(name: str, found: Sequence[str], expected: Sequence[str]) -> tuple[str, ...]:
+def check_labels(name: str, found: Mapping[str, str], expected: Sequence[str]) -> tuple[str, ...]:
     """The classes in the order of y: the preset's, which must be the data's; or, if it has none, the data's.
+
+    Args:
+        name: of the data, for the message.
+        found: {class of the data: where it stands first, or ""}.
+        expected: the preset's.
 
     Raises:
         ValueError: the preset's are other classes than the data's.
     """
     if not expected:
         return tuple(found)
-    more, less = (
-        [each for each in some if each not in other] for some, other in ((found, expected), (expected, found))
-    )
-    if more or less:
-        only = [f"only in the {what}: {', '.join(names)}" for what, names in (("data", more), ("model", less)) if names]
+    unknown = [f"{each} ({where})" if where else each for each, where in found.items() if each not in expected]
+    only = {"data": unknown, "model": [each for each in expected if each not in found]}
+    if any(only.values()):
+        said = "; ".join(f"only in the {what}: {', '.join(names)}" for what, names in only.items() if names)
         raise ValueError(
-            f"{name}: the model has other classes than the data ({'; '.join(only)}). The model's: "
-            f"{', '.join(expected)}. The data's: {', '.join(found)}. Rename the labels, or train a model for these."
+            f"{name}: the model has other classes than the data ({said}). The model's: {', '.join(expected)}. The "
+            f"data's: {', '.join(found)}. Rename the labels, or train a model for these."
         )
     return tuple(expected)
 
@@ -45,9 +49,8 @@ def class_weights(given: Any, counts: Sequence[float], labels: Sequence[str]) ->
     if given is None or given == "":
         return np.ones(len(labels), "float32")
     if given == "balanced":
-        counts = np.asarray(counts, "float64")
-        present = np.maximum(counts, 1)
-        return (counts.sum() / (np.count_nonzero(counts) * present)).astype("float32")
+        total, present = np.sum(counts), np.count_nonzero(counts)
+        return np.array([total / (present * max(count, 1)) for count in counts], "float32")
     weights = _weights(given, labels)
     for label, weight in weights.items():
         check_known("class", label, labels)

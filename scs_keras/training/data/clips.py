@@ -5,6 +5,7 @@ its number of frames and its rate is not asked, because both are often wrong. So
 on in a file are reached from the last key frame before them.
 """
 
+import atexit
 import contextlib
 import functools
 import os
@@ -12,10 +13,10 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,15 +29,17 @@ MICROSECONDS = 1_000_000  # in which a file says how long it lasts: a second, as
 
 
 class Footage(Protocol):
-    """The frames of one file.
+    """The frames of one file."""
 
-    Attributes:
-        seconds: float64 (frames,), when each frame is shown, ascending from 0.
-        end: when the last frame's time is over, in seconds.
-    """
+    @property
+    def seconds(self) -> np.ndarray:
+        """float64 (frames,): when each frame is shown, ascending from 0."""
+        ...
 
-    seconds: np.ndarray
-    end: float
+    @property
+    def end(self) -> float:
+        """When the last frame's time is over, in seconds."""
+        ...
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         """Frames (len(indices), height, width, channels) of ascending indices, some perhaps several times.
@@ -59,7 +62,7 @@ def footage(path: Path) -> Footage:
         ImportError: PyAV is missing.
     """
     if path.suffix.lower() in ARRAYS:
-        return ArrayFile(path)
+        return _array_file(path)
     if path.suffix.lower() in VIDEOS:
         return VideoFile(path)
     raise ValueError(f"{path}: files of this kind are not read. Expected {', '.join(VIDEOS + ARRAYS)}.")
@@ -73,9 +76,10 @@ class VideoFile:
 
     def __init__(self, path: Path):
         self.path = path
-        self._ticks, self._keys, unit = _packets(path)
+        self._ticks, self._keys, unit, promised = _packets(path)
         self.seconds = (self._ticks - self._ticks[0]) * unit
-        self.end = self.seconds[-1] + (float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 1.0)
+        self.end = _end(self.seconds)
+        self.ends_early = self.end + 1 < 0.8 * promised  # it may be truncated; or only the promise is wrong
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         made, sizes, ticks = {}, set(), [int(self._ticks[index]) for index in indices]
@@ -89,8 +93,10 @@ class VideoFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """(ticks of all frames, ticks of the key frames, seconds of a tick), nothing decoded where the packets have them.
+def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """(ticks of all frames, ticks of the key frames, seconds of a tick, seconds that the file says it lasts).
+
+    Nothing is decoded where the packets have times.
 
     Raises:
         ValueError: the file cannot be read, or has no frames.
@@ -101,6 +107,7 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
         keys = [each.pts for each in found if each.is_keyframe]
         unit = float(stream.time_base or 1)
         rate = float(stream.average_rate or 25)
+        promised = (container.duration or 0) / MICROSECONDS
     if None in ticks:
         with reading(path), opened(path) as (container, stream):
             ticks = [frame.pts for frame in container.decode(stream)]
@@ -109,7 +116,7 @@ def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float]:
             ticks, keys, unit = list(range(len(ticks))), [0], 1 / rate
     if not ticks:
         raise ValueError(f"{path}: the video has no frames.")
-    return np.unique(ticks), np.unique(keys or ticks[:1]), unit
+    return np.unique(ticks), np.unique(keys or ticks[:1]), unit, promised
 
 
 def _shown_at(path: Path, ticks: Sequence[int], keys: np.ndarray) -> Iterator[tuple[int, Any]]:
@@ -209,6 +216,12 @@ def check_whole(path: Path) -> None:
 # Arrays -------------------------------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=2)
+def _array_file(path: Path) -> "ArrayFile":
+    """One after the other, all windows of a recording are scored."""
+    return ArrayFile(path)
+
+
 class ArrayFile:
     """Frames in a .npz file, read whole. See `Footage`.
 
@@ -248,7 +261,7 @@ class ArrayFile:
             )
         self.frames = frames
         self.seconds = np.asarray(seconds, "float64") - float(seconds[0])
-        self.end = self.seconds[-1] + (float(np.median(np.diff(self.seconds))) if len(frames) > 1 else 1.0)
+        self.end = _end(self.seconds)
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         if self.frames.shape[1:3] != tuple(least):
@@ -257,6 +270,11 @@ class ArrayFile:
                 f"{self.frames.shape[1]}x{self.frames.shape[2]}."
             )
         return self.frames[list(indices)]
+
+
+def _end(seconds: np.ndarray) -> float:
+    """When the time of the last frame is over: it lasts as long as most do."""
+    return float(seconds[-1] + (np.median(np.diff(seconds)) if len(seconds) > 1 else 1))
 
 
 # Which frames -------------------------------------------------------------------------------------------------------
@@ -286,8 +304,7 @@ def frames_between(found: Footage, start: float, end: float) -> tuple[int, int]:
 # Many files ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(NamedTuple):
     """A file that cannot be read."""
 
     path: Path
@@ -296,12 +313,15 @@ class Broken:
 
 def in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """[function(item) for each item], several at a time."""
-    return list(_threads().map(function, items))
+    return _threads().map(function, items, chunksize=1)
 
 
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="clips")
+def _threads() -> ThreadPool:
+    """Not concurrent.futures', which refuse work as soon as Python exits, when batches are still made ahead."""
+    pool = ThreadPool(min(8, os.cpu_count() or 1))
+    atexit.register(pool.terminate)  # after what `step_dataset` registers later
+    return pool
 
 
 @dataclass(frozen=True)
