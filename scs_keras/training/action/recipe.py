@@ -56,7 +56,7 @@ class ActionClips(Recipe):
     task: ClassVar[str] = "action"
 
     preset: str = "scs_action_small_fight"
-    steps: int = 600
+    steps: int = 300
     batch_size: int = 16
     checkpoint_every: int = 60
     learning_rate: float = 0.0
