@@ -3,7 +3,10 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from scs_keras.training.samples import left_out_of, notes_of
 from scs_keras.zoo.reference import resolve
 from scs_keras.zoo.words import typed
 from tests.clip_case import numbers, pictures, preset, save_thermal, write_video
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 needs_clips = pytest.mark.needs_data("action_recognition", "real labelled clips")
 
@@ -782,3 +787,18 @@ def test_real_clips_in_the_official_layouts(data_folder, tmp_path):
     samples = kinetics.read(tmp_path / "kinetics", "val", real)
     assert len(samples) == 8 and "1 of the 9 clips" in notes_of(samples)[0]
     assert [samples.labels[samples[i][1]] for i in range(8)] == [row["label"] for row in kinetics_rows]
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("videos, frames", [(300, 40), (30, 400)])
+def test_memory_of_training_does_not_grow_with_the_number_or_the_length_of_the_videos(videos, frames):
+    peaks = []
+    for case in ((30, 40), (videos, frames)):
+        command = [sys.executable, str(BENCHMARKS / "clips.py"), "--case", *map(str, case)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS)
+        assert result.returncode == 0, result.stderr
+        peaks.append(json.loads(result.stdout.splitlines()[-1])["peak_mib"])
+    assert peaks[1] < 1.1 * peaks[0], peaks
