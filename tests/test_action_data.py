@@ -3,7 +3,10 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from scs_keras.training.samples import left_out_of, notes_of
 from scs_keras.zoo.reference import resolve
 from scs_keras.zoo.words import typed
 from tests.clip_case import numbers, pictures, preset, save_thermal, write_video
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 needs_clips = pytest.mark.needs_data("action_recognition", "real labelled clips")
 
@@ -694,21 +699,18 @@ def test_real_fights_in_folders(data_folder):
     assert len(train) == 240 and len(val) == 60 and len(clips) == 150
 
 
-THERMAL_FRAMES = {"walk": 2242, "up": 815, "down-going": 553, "lying": 593}
-
-
 @needs_clips
 def test_real_thermal_recordings(data_folder):
     where, thermal = data_folder / "fir_thermal", preset(16, (24, 32), 1, by_frame=True)
     train, val = (table.thermal(where, split, thermal) for split in ("train", "val"))
-    assert train.labels == tuple(THERMAL_FRAMES) and len({clip.group for clip in val.clips}) == 2
+    assert train.labels == ("walk", "up", "down-going", "lying") and len({clip.group for clip in val.clips}) == 2
     total = Counter()
     for samples in (train, val):
         for index in range(len(samples)):
             x, y, weight = samples[index]
             assert x.shape == (16, 24, 32, 1) and x.dtype == "float32" and 22 < x.min() and x.max() < 40  # degrees C
             total.update(samples.labels[label] for label in y[weight > 0])
-    rows = list(csv.DictReader(open(where / "segments.csv", newline="")))
+    rows = list(csv.DictReader((where / "segments.csv").read_text().splitlines()))
     expected = Counter()
     for row in rows:
         if row["label"] in table.THERMAL:
@@ -737,7 +739,7 @@ def test_real_hand_signs_of_another_person(data_folder):
 @needs_clips
 def test_real_clips_in_the_official_layouts(data_folder, tmp_path):
     clips, real = data_folder / "sample_clips", preset(16, (56, 56))
-    rows = list(csv.DictReader(open(clips / "clips.csv", newline="")))
+    rows = list(csv.DictReader((clips / "clips.csv").read_text().splitlines()))
     ucf_rows = [row for row in rows if row["dataset"] == "UCF-101"]
     labels = sorted({row["label"] for row in ucf_rows})
     lists = tmp_path / "ucf" / "ucfTrainTestlist"
@@ -782,3 +784,18 @@ def test_real_clips_in_the_official_layouts(data_folder, tmp_path):
     samples = kinetics.read(tmp_path / "kinetics", "val", real)
     assert len(samples) == 8 and "1 of the 9 clips" in notes_of(samples)[0]
     assert [samples.labels[samples[i][1]] for i in range(8)] == [row["label"] for row in kinetics_rows]
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("videos, frames", [(300, 40), (30, 400)])
+def test_memory_of_training_does_not_grow_with_the_number_or_the_length_of_the_videos(videos, frames):
+    peaks = []
+    for case in ((30, 40), (videos, frames)):
+        command = [sys.executable, str(BENCHMARKS / "clips.py"), "--case", *map(str, case)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=BENCHMARKS)
+        assert result.returncode == 0, result.stderr
+        peaks.append(json.loads(result.stdout.splitlines()[-1])["peak_mib"])
+    assert peaks[1] < 1.1 * peaks[0], peaks

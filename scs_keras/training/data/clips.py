@@ -84,11 +84,12 @@ class VideoFile:
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
         made, sizes, ticks = {}, set(), [int(self._ticks[index]) for index in indices]
         with reading(self.path):
+            resized = _resizer()
             for tick, frame in _shown_at(self.path, sorted(set(ticks)), self._keys):
                 sizes.add((frame.height, frame.width))
                 if len(sizes) > 1:
                     raise ValueError(f"its frames have several sizes, {_sizes(sizes)} (height x width)")
-                made[tick] = _upright(frame, least)
+                made[tick] = _upright(frame, least, resized)
         return np.stack([made[tick] for tick in ticks])
 
 
@@ -149,14 +150,23 @@ def _counted(frames: Iterator[Any]) -> Iterator[tuple[int, Any]]:
         yield (number if frame.pts is None else frame.pts), frame
 
 
-def _upright(frame: Any, least: tuple[int, int]) -> np.ndarray:
+def _resizer() -> Callable[[Any, int, int], np.ndarray]:
+    """From a frame, width and height to RGB pixels; what it prepares for one size serves all frames of a file."""
+    from av.video.reformatter import VideoReformatter
+
+    reformatter = VideoReformatter()
+    return lambda frame, width, height: reformatter.reformat(
+        frame, width, height, format="rgb24", interpolation="BILINEAR"
+    ).to_ndarray()
+
+
+def _upright(frame: Any, least: tuple[int, int], resized: Callable[[Any, int, int], np.ndarray]) -> np.ndarray:
     turned = round(frame.rotation / 90) % 4  # as a telephone noted it
     size = (frame.width, frame.height) if turned % 2 else (frame.height, frame.width)
     height, width = covering(size, least)
     if turned % 2:
         height, width = width, height
-    image = frame.reformat(width, height, format="rgb24", interpolation="BILINEAR").to_ndarray()
-    return np.rot90(image, turned)
+    return np.rot90(resized(frame, width, height), turned)
 
 
 def covering(size: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
