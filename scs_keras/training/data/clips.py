@@ -46,7 +46,8 @@ class Footage(Protocol):
 
         Args:
             indices: of frames.
-            least: (height, width) that frames of a video are made to cover, their shape kept; those of degrees must have that size.
+            least: (height, width) that frames of pixels are made to cover, their shape kept; those of degrees must
+                have that size.
 
         Raises:
             ValueError: the file is broken, or its frames have several sizes; the message names the file.
@@ -286,13 +287,14 @@ class ArrayFile:
 
 def _resized(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pixels (time, height, width, channels) at another (height, width), bilinear."""
-    if frames.shape[1:3] == size:
+    height, width = size
+    if frames.shape[1:3] == (height, width):
         return frames
     from PIL import Image
 
     channels = [
         [
-            np.asarray(Image.fromarray(each).resize(size[::-1], Image.Resampling.BILINEAR))
+            np.asarray(Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR))
             for each in np.moveaxis(frame, -1, 0)
         ]
         for frame in frames
