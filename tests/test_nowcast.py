@@ -9,9 +9,9 @@ from scs_keras import zoo
 from scs_keras.zoo.precipitation.losses import NowcastLoss
 from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
 from scs_keras.zoo.precipitation.nowcast import observe
-from scs_keras.zoo.precipitation.products import DETECTION_LIMIT, PROBABLE, RATES, match, probabilities, ranking
+from scs_keras.zoo.precipitation.products import DETECTION_LIMIT, RATES, match, probabilities, ranking
 from scs_keras.zoo.precipitation.scale_filter import SCALES, WINDOW, scale_filter
-from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.radar_units import LEVELS, rain_to_scaled, scaled_to_rain
 from tests.checks import assert_close, random, randomize, sigmoid, to_numpy
 
 NOWCAST, FILTER = "scs_precipitation_nowcast_small_radar", "scale_filter_precipitation_small_radar"
@@ -210,7 +210,7 @@ def test_matching_puts_the_values_where_the_ranks_are():
 def test_probabilities_never_rise_with_the_rate():
     logits = random(2, 3, 4, 4, len(RATES), scale=3.0)
     expected = np.minimum.accumulate(sigmoid(logits.astype("float64")), axis=-1)
-    expected = expected[..., [RATES.index(rate) for rate in PROBABLE]]
+    expected = expected[..., [RATES.index(rate) for rate in LEVELS]]
     assert_close(probabilities(ops.convert_to_tensor(logits)), expected)
 
 
