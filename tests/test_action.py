@@ -12,7 +12,7 @@ import pytest
 
 from scs_keras import SCSModel, SCSNetwork, branch_maps, zoo
 from scs_keras.core.goals import LastFrameFlow
-from scs_keras.training.action.baselines import baselines, last_frame, last_minus_first, motion
+from scs_keras.training.action.baselines import baselines, features_of, motion, small
 from scs_keras.training.action.controls import reversed_order, shuffled_order
 from scs_keras.training.action.recipe import ActionClips
 from scs_keras.training.action.scores import ActionScores, predictors
@@ -143,7 +143,12 @@ def test_what_the_models_see():
     np.testing.assert_allclose(
         pixels.moving(frames)[:, 2], (frames[:, 2] / 255 - frames[:, :3].mean(axis=1) / 255) / pixels.MOTION, atol=1e-4
     )
-    assert pixels.thermal(np.float32(32.0)) == 1.0
+    room = np.full((2, 4, 4, 1), 20.0, "float32")
+    room[1] += 5
+    room[:, 0, 0] += 10
+    seen = pixels.thermal(room)
+    assert seen[0, 0, 0, 0] == 5 and seen[1, 0, 0, 0] == 5 and seen[1, 2, 2, 0] == 0
+    assert_close(seen, pixels.thermal(keras.ops.convert_to_tensor(room)))
 
 
 # Branches and importance --------------------------------------------------------------------------------------------
@@ -231,7 +236,9 @@ class Films:
 @pytest.mark.parametrize("by_frame", [False, True])
 def test_baselines(by_frame):
     films = Films(by_frame)
-    preset = SimpleNamespace(labels=("still", "moving"), output_shape=(5, 2) if by_frame else (2,))
+    preset = SimpleNamespace(
+        labels=("still", "moving"), output_shape=(5, 2) if by_frame else (2,), preprocess=pixels.unit
+    )
     made = baselines(preset, films, lambda: films)
     x = np.stack([films[index][0] for index in range(3)])
     said = {name: np.asarray(each(x, [])) for name, each in made.items()}
@@ -245,15 +252,18 @@ def test_features_of_baselines():
     clip = np.zeros((3, 48, 64, 1), "float32")
     clip[1], clip[2] = 2.0, 6.0
     np.testing.assert_allclose(motion(clip), [[0, 0, 0], [2, 0, 2], [3, 1, 4]])
-    assert last_frame(clip).shape == (3, 24 * 32) and np.all(last_minus_first(clip)[2] == 6)
+    features = features_of(SimpleNamespace(preprocess=lambda clip: clip + 1))
+    assert small(clip).shape == (3, 24 * 32) and np.all(features["last_minus_first"](clip)[2] == 6)
+    assert np.all(features["last_frame"](clip)[2] == 7)
 
 
 def test_logistic_regression_is_at_its_minimum():
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(60, 3)) * [1, 5, 0.1], random.integers(0, 3, 60)
+    x, y = random.normal(size=(60, 3)) * [1, 5, 0.1], np.repeat([0, 1, 2], [10, 20, 30])
     model = Logistic(x, y, 3)
     scaled = np.c_[(x - x.mean(axis=0)) / x.std(axis=0), np.ones(60)]
-    gradient = scaled.T @ (model(x) - np.eye(3)[y]) + np.array([[1], [1], [1], [0]]) * model.weights
+    weights = np.repeat([2.0, 1.0, 2 / 3], [10, 20, 30])[:, None]
+    gradient = scaled.T @ (weights * (model(x) - np.eye(3)[y])) + np.array([[1], [1], [1], [0]]) * model.weights
     assert np.abs(gradient).max() < 1e-3
     with pytest.raises(ValueError, match="at most 5000 features. Received: .2, 5001."):
         Logistic(np.zeros((2, 5001)), np.zeros(2, int), 2)

@@ -9,7 +9,8 @@ MOST_FEATURES = 5000
 class Logistic:
     """Multinomial logistic regression on standardised features, with half the squared weights as penalty.
 
-    That is what scikit-learn's `LogisticRegression` minimises after its `StandardScaler`.
+    All classes weigh alike in sum, however many samples they have. That is what scikit-learn's
+    `LogisticRegression(class_weight="balanced")` minimises after its `StandardScaler`.
 
     Args:
         features: (samples, features).
@@ -29,15 +30,17 @@ class Logistic:
         self.mean, deviation = features.mean(axis=0), features.std(axis=0)
         self.deviation = np.where(deviation > 0, deviation, 1.0)
         self.weights = np.zeros((features.shape[1] + 1, classes))
-        self._fit(self._standardised(features), np.eye(classes)[labels])
+        counts = np.bincount(labels, minlength=classes)
+        weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))[labels]
+        self._fit(self._standardised(features), np.eye(classes)[labels], weights[:, None])
 
-    def _fit(self, x, y):
+    def _fit(self, x, y, weights):
         """Accelerated gradient descent with the step that the largest curvature allows."""
         penalty = np.append(np.ones(x.shape[1] - 1), 0.0)[:, None]  # none on the offsets
-        step = 1 / (0.5 * np.linalg.norm(x, 2) ** 2 + 1.0)
+        step = 1 / (0.5 * np.linalg.norm(np.sqrt(weights) * x, 2) ** 2 + 1.0)
         ahead = self.weights
         for count in range(STEPS):
-            gradient = x.T @ (_softmax(x @ ahead) - y) + penalty * ahead
+            gradient = x.T @ (weights * (_softmax(x @ ahead) - y)) + penalty * ahead
             before, self.weights = self.weights, ahead - step * gradient
             ahead = self.weights + count / (count + 3) * (self.weights - before)
 

@@ -1,6 +1,6 @@
 """What a model has to beat: the most frequent class, three numbers of motion, the last frame, last minus first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ def baselines(preset: Preset, samples: Samples, train: Callable[[], Samples]) ->
     """Each is fitted to the training clips; where every frame has a class, it sees that frame and those before it.
 
     `majority`: the most frequent class. `motion`: logistic regression on mean, spread and largest of the mean absolute
-    difference of neighbouring frames. `last_frame`: on the pixels of the last frame, in grey and small.
-    `last_minus_first`: on its difference from the first.
+    difference of neighbouring frames. `last_frame`: on the last frame as the models see it, in grey and small.
+    `last_minus_first`: on the difference of the last frame from the first. In these all classes weigh alike.
     """
     per_frame, classes = len(preset.output_shape) == 2, len(preset.labels)
     clips = train()
@@ -28,7 +28,7 @@ def baselines(preset: Preset, samples: Samples, train: Callable[[], Samples]) ->
     counted = np.concatenate([np.broadcast_to(weight, np.shape(y)).reshape(-1) > 0 for _, y, weight in chosen])
     shares = np.bincount(labels[counted], minlength=classes) / counted.sum()
     made: dict[str, Prediction] = {"majority": lambda x, about: _everywhere(shares, x, per_frame)}
-    for name, features in FEATURES.items():
+    for name, features in features_of(preset).items():
         seen = np.concatenate([_rows(features(x), per_frame) for x, _, _ in chosen])
         made[name] = _predictor(Logistic(seen[counted], labels[counted], classes), features, per_frame)
     return made
@@ -62,7 +62,7 @@ def motion(clip: np.ndarray) -> np.ndarray:
     return np.array(rows)
 
 
-def last_frame(clip: np.ndarray) -> np.ndarray:
+def small(clip: np.ndarray) -> np.ndarray:
     """The pixels of the frame, in grey, averaged to at most `ROWS` rows."""
     grey = clip.astype("float32").mean(axis=-1)
     block = max(1, -(-grey.shape[1] // ROWS))
@@ -71,14 +71,15 @@ def last_frame(clip: np.ndarray) -> np.ndarray:
     return blocks.mean(axis=(2, 4)).reshape(len(grey), -1)
 
 
-def last_minus_first(clip: np.ndarray) -> np.ndarray:
-    """The same of the frame less the first."""
-    small = last_frame(clip)
-    return small - small[0]
+def features_of(preset: Preset) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """{name: features of every frame of a clip}."""
 
+    def last_minus_first(clip: np.ndarray) -> np.ndarray:
+        rows = small(clip)
+        return rows - rows[0]
 
-FEATURES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "motion": motion,
-    "last_frame": last_frame,
-    "last_minus_first": last_minus_first,
-}
+    return {
+        "motion": motion,
+        "last_frame": lambda clip: small(preset.preprocess(clip)),
+        "last_minus_first": last_minus_first,
+    }

@@ -43,8 +43,8 @@ class ActionClips(Recipe):
         fold: part of the data that is kept out for validation; none for the data set's own.
         folds: number of parts; none for the data set's own.
         group: column of a table whose rows stay together; none for the data set's own.
-        class_weight: "balanced", or a JSON object {label: weight}; none for 1 each.
-        balanced: show all classes equally often.
+        class_weight: "balanced": all classes weigh alike in sum; or a JSON object {label: weight}; none for 1 each.
+        balanced: show all classes equally often, in place of weights.
         flip: mirror half of the clips; none for the data set's own.
         jitter: largest change of brightness, contrast and colour; none for the data set's own.
         skip_broken: leave out files that cannot be read.
@@ -67,7 +67,7 @@ class ActionClips(Recipe):
     fold: int | None = None
     folds: int | None = None
     group: str | None = None
-    class_weight: str | None = None
+    class_weight: str | None = "balanced"
     balanced: bool | None = None
     flip: bool | None = None
     jitter: float | None = None

@@ -46,7 +46,7 @@ class Footage(Protocol):
 
         Args:
             indices: of frames.
-            least: (height, width) that frames of a video are made to cover, their shape kept; arrays stay as they are.
+            least: (height, width) that frames of a video are made to cover, their shape kept; those of degrees must have that size.
 
         Raises:
             ValueError: the file is broken, or its frames have several sizes; the message names the file.
@@ -236,8 +236,8 @@ class ArrayFile:
     """Frames in a .npz file, read whole. See `Footage`.
 
     `thermal_centi_c`, (time, height, width) hundredths of a degree C, gives float32 degrees C with one channel;
-    `frames`, (time, height, width, channels), gives uint8 as it is. `seconds`, (time,), are their times; without it
-    there are 25 frames a second.
+    `frames`, (time, height, width, channels), gives uint8, resized as a video is. `seconds`, (time,), are their times;
+    without it there are 25 frames a second.
 
     Raises:
         ValueError: the file is broken, or holds something else.
@@ -274,12 +274,30 @@ class ArrayFile:
         self.end = _end(self.seconds)
 
     def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
+        if self.frames.dtype == np.uint8:
+            return _resized(self.frames[list(indices)], covering(self.frames.shape[1:3], least))
         if self.frames.shape[1:3] != tuple(least):
             raise ValueError(
                 f"{self.path}: frames must have the model's size, {least[0]}x{least[1]} (height x width). Received: "
                 f"{self.frames.shape[1]}x{self.frames.shape[2]}."
             )
         return self.frames[list(indices)]
+
+
+def _resized(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pixels (time, height, width, channels) at another (height, width), bilinear."""
+    if frames.shape[1:3] == size:
+        return frames
+    from PIL import Image
+
+    channels = [
+        [
+            np.asarray(Image.fromarray(each).resize(size[::-1], Image.Resampling.BILINEAR))
+            for each in np.moveaxis(frame, -1, 0)
+        ]
+        for frame in frames
+    ]
+    return np.moveaxis(np.array(channels), 1, -1)
 
 
 def _end(seconds: np.ndarray) -> float:

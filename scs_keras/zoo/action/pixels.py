@@ -7,7 +7,7 @@ from keras import ops
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue in [0, 1]
 MOTION = 0.15  # the typical size of a change
-ROOM_C, SCALE_C = 28.0, 4.0  # degrees C: a room, and what people are warmer than that
+WARMTH_C = 2.0
 
 
 def normalized(frames: Any) -> Any:
@@ -32,8 +32,10 @@ def moving(frames: Any) -> Any:
 
 
 def thermal(celsius: Any) -> Any:
-    """Degrees C less 28, over 4; float32."""
-    return (_float(celsius) - ROOM_C) / SCALE_C
+    """Degrees C above the median of the frame, which is the room's, over 2; float32 (..., height, width, channels)."""
+    celsius = _float(celsius)
+    median = np.median if isinstance(celsius, np.ndarray) else ops.median
+    return (celsius - median(celsius, axis=(-3, -2, -1), keepdims=True)) / WARMTH_C
 
 
 def unchanged(probabilities: Any) -> Any:
