@@ -17,6 +17,8 @@ from scs_keras.training.action import folder, hmdb51, kinetics, table, ucf101
 from scs_keras.training.action.datasets import DATASETS
 from scs_keras.training.output import Output
 from scs_keras.training.samples import left_out_of, notes_of
+from scs_keras.training.source import Source
+from scs_keras.zoo import get_preset
 from scs_keras.zoo.reference import resolve
 from scs_keras.zoo.words import typed
 from tests.clip_case import numbers, pictures, preset, save_thermal, write_video
@@ -656,6 +658,15 @@ def test_wrong_lists_of_kinetics(tmp_path, row, message):
 def test_every_data_set_has_a_reader():
     assert set(DATASETS) == {"ucf101", "hmdb51", "kinetics", "folder", "table", "fight", "thermal"}
     assert all(callable(resolve(dataset.read)) for dataset in DATASETS.values())
+
+
+def test_a_training_is_scored_on_the_clips_that_it_did_not_see():
+    """The fold that it was told holds, unless another is given."""
+    told = {"fold": 2, "folds": 4, "group": "url", "class_weight": "balanced"}
+    source = Source("run", get_preset("scs_action_small_fight"), None, {}, of_run=True, settings=told)
+    assert source.options("evaluate", {}) == {"fold": 2, "folds": 4, "group": "url"}
+    assert source.options("evaluate", {"fold": 0, "folds": None}) == {"fold": 0, "folds": 4, "group": "url"}
+    assert source.options("evaluate", {"fold": 1}, "ucf101") == {"fold": 1}
 
 
 # Real clips -----------------------------------------------------------------------------------------------------------

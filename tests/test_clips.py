@@ -86,6 +86,14 @@ def test_a_wrong_index_is_noticed(tmp_path, monkeypatch):
     assert numbers(expected) == [2, 21, 30]
 
 
+def test_what_is_shown_at_times_between_frames(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 5)
+    step = VideoFile(path)._ticks[1]
+    times = [step // 2, step, 3 * step - 1, 3 * step, 9 * step]
+    shown = [frame.to_ndarray(format="rgb24") for _, frame in clips._shown_at(path, times, np.array([0]))]
+    assert numbers(shown) == [0, 1, 2, 3, 4]
+
+
 def test_times_are_those_of_the_frames_where_the_rate_varies(tmp_path):
     seconds = [0, 0.1, 0.2, 0.3, 1.3, 2.3, 3.3, 3.4]
     path = write_video(tmp_path / "a.mkv", pictures(8), seconds, codec="libx264")
@@ -296,6 +304,10 @@ def test_kept_clips_are_the_same_and_fit_into_the_limit(tmp_path):
                 found = kept.footage(key, path, lambda found: chosen, SIZE)
                 if key % 10 == 0:
                     np.testing.assert_array_equal(found.read([1, 9, 9], SIZE), VideoFile(path).read([1, 9, 9], SIZE))
+    degrees, four_bytes = save_thermal(tmp_path / "a.npz", np.arange(3)), Kept(16 * 3 * 24 * 32 * 3)
+    for key in range(20):
+        four_bytes.footage(key, degrees, lambda found: np.arange(3), SIZE)
+    assert four_bytes.held == 12 * 3 * 24 * 32 * 4
     assert none.held == 0 and all_of_it.held == 20 * bytes_of_three and one.held == 16 * bytes_of_three
 
 
@@ -329,11 +341,14 @@ def test_crops_lie_inside_and_are_at_most_a_margin_smaller():
     high, wide = larger((48, 64))
     y, x = np.mgrid[:high, :wide]
     ramp = np.stack([y, x, 0 * x], axis=-1)[None].astype("uint8")
+    heights = []
     for seed in range(20):
         made = drawn(ramp, (48, 64), np.random.default_rng(seed), flip=False, jitter=0)[0].astype(int)
         rows, columns = made[:, 0, 0], made[0, :, 1]
         assert high / MARGIN - 3 <= rows[-1] - rows[0] <= high and wide / MARGIN - 3 <= columns[-1] - columns[0] <= wide
         assert (np.diff(rows) >= 0).all() and (np.diff(columns) >= 0).all()
+        heights.append(rows[-1] - rows[0])
+    assert max(heights) - min(heights) > 4
 
 
 def test_half_of_the_clips_are_mirrored_and_none_without_flip():

@@ -3,12 +3,17 @@
 from scs_keras.training.task import Dataset, Option
 
 _HERE = "scs_keras.training.action"
-_FOLD = Option(
-    "evaluate", "fold", "hold this fold out for validation, 1 to --folds; 0 for the data's own split", type=int
-)
-_FOLDS = Option("evaluate", "folds", "number of folds; videos of one group stay together", type=int)
-_OFFICIAL = Option("evaluate", "fold", "which of the three official splits, 1 to 3", type=int)
-_GROUP = Option("evaluate", "group", "column of the table whose values are never on both sides of a split")
+
+
+def _of_training(name, text, kind=int):
+    """What a training was told of its split holds where it is scored: or it would be scored on what it learnt from."""
+    return Option("evaluate", name, text, type=kind, of_training=True)
+
+
+_FOLD = _of_training("fold", "validate on this fold, 1 to their number; 0 for the split of the data")
+_FOLDS = _of_training("folds", "number of folds; videos of one group stay together")
+_OFFICIAL = _of_training("fold", "which of the three official splits, 1 to 3")
+_GROUP = _of_training("group", "column of the table whose values are never on both sides of a split", str)
 _SKIP = Option("evaluate", "skip-broken", "go on without files that cannot be read, and list them", flag=True)
 # What a recipe sets, each in a field of that name; see `samples.ClipSamples`.
 _TRAINING = tuple(
