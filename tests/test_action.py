@@ -71,7 +71,7 @@ def table_1():
 
 
 def test_parameters_of_table_1_are_34_9_million():
-    lines = sum(2 * filters * filters // 2 + 3 * filters for filters in (128, 256, 512))  # 1x1 convolutions, normalised
+    lines = sum(filters**2 // 2 + 3 * filters for filters in (128, 256, 512))  # 1x1 convolutions, normalised
     assert len(table_1()) == 17 and sum(scs_parameters(*each) for each in table_1()) + lines == 34_922_368
     assert 15 * scs_parameters(3, 512, 512) == 106_214_400
 
