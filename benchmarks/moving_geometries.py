@@ -1,0 +1,298 @@
+"""Moving geometries (Fig. 2a, Tab. 3): directions of unseen geometries, geometries in disorder.
+
+SCS, CNN + LSTM and ConvLSTM of 15,000 parameters. All see each frame through the same strided convolution, answer by
+the mean over the frames and train with Adam at that rate of three which did best on sequences of the kind seen in
+training. Three seeds each of
+
+    fig2    the direction, tested on a geometry that was not in training; the geometry, trained on straight motion,
+            tested on disordered: steps to 95 % on the kind seen, and what is lost on the unseen. A training ends after
+            1000 steps, or once 99 % of the seen kind are right three times in a row
+    pairs   the direction; each geometry moves in two of the four in training and is tested on the others, with ever
+            more noise and fewer examples
+    tab3    the ablations of Tab. 3 on the hardest of these
+
+    python benchmarks/moving_geometries.py --runs RUNS                    all, about an hour of one core
+    python benchmarks/moving_geometries.py --runs RUNS --only tab3 --seeds 0
+
+Each training's result is kept in RUNS and not made again, so that it can be interrupted. Writes
+moving_geometries_DATE_VERSION.json and moving_geometries.png to benchmarks/results, and prints the tables.
+"""
+
+import argparse
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import geometries
+import keras
+import numpy as np
+from keras import layers
+from measuring import RESULTS, provenance, result_path, write
+
+from scs_keras import ASTSGD, LTSC, STSGD, SCSModel, SCSNetwork, goals
+from scs_keras.zoo.convlstm import ConvLSTMNetwork
+
+BATCH = 32
+EVERY = 25  # steps between looks
+LOOK, TEST = 200, 800  # sequences of each kind in a look, and in the test at the end
+CLIP = 4  # frames of a clip with LTSC
+RATES = (3e-3, 1e-2, 3e-2)
+TUNING_SEED = 100
+STEPS = {"fig2": 1000, "pairs": 400, "tab3": 400}
+TASKS = {  # name: task of a seed
+    "direction": lambda seed: geometries.unseen_geometry(seed % 4),
+    "geometry": lambda seed: geometries.disordered_motion(),
+    "pairs": lambda seed: geometries.unseen_pairs(),
+    "pairs, hard": lambda seed: geometries.unseen_pairs(noise=0.6, examples=512),
+    "pairs, harder": lambda seed: geometries.unseen_pairs(noise=0.8, examples=256),
+}
+HARDEST = [*TASKS][-1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What of the paper's training an SCS has beside the main goal."""
+
+    spatial: bool = True  # sub-goal of T1: the main target
+    temporal: bool = True  # sub-goal of T2: the flow from the last frame
+    switch: str | None = "astsgd"
+    clips: str | None = "ltsc"  # "first": only the first clip of each sequence; None: whole sequences
+
+
+PLAIN = Parts(False, False, None, None)
+ROWS = {  # of Tab. 3
+    "whole": Parts(),
+    "without both sub-goals": Parts(spatial=False, temporal=False, switch="stsgd"),  # ASTSGD needs T1's loss
+    "without T2": Parts(temporal=False),
+    "without ASTSGD": Parts(switch=None),
+    "without LTSC: one clip": Parts(clips="first"),  # as much memory: what is beyond the clip is not seen
+    "without LTSC: all frames": Parts(clips=None),  # gradients through the whole sequence
+    "main goal alone": PLAIN,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training."""
+
+    study: str
+    task: str
+    model: str
+    seed: int
+    rate: float
+    steps: int
+    stop: bool = False  # once the seen kind is learnt
+    row: str = "main goal alone"
+
+    @property
+    def name(self):
+        named = [self.study, self.task, self.model, self.row, f"rate{self.rate:g}", f"seed{self.seed}"]
+        return "_".join(named).replace(", ", "-").replace(": ", "-").replace(" ", "-")
+
+
+def convolution(filters):
+    """Half the size; every model's convolutions of a frame are followed by batch normalisation, as in the paper."""
+    return [layers.Conv2D(filters, 3, strides=2, padding="same"), layers.BatchNormalization(), layers.ReLU()]
+
+
+def recurrent(network, **arguments):
+    """A network of images behind the convolution; of its features the largest over the pixels count."""
+    head = keras.Sequential([layers.TimeDistributed(layers.GlobalMaxPooling2D()), layers.Dense(4)])
+    return SCSModel(network, head, backbone=keras.Sequential(convolution(8)), reduce="mean", **arguments)
+
+
+def scs(parts):
+    flow = dict(temporal_goal=goals.LastFrameFlow(2), temporal_head=layers.Dense(2)) if parts.temporal else {}
+    return recurrent(SCSNetwork([16, 14, 12], normalization="batch"), **flow)
+
+
+def convlstm(_):
+    return recurrent(ConvLSTMNetwork([8, 8, 9]))
+
+
+def cnn_lstm(_):
+    frame = keras.Sequential([*convolution(8), *convolution(12), *convolution(12), layers.Flatten()])
+    memory = layers.LSTM(24, return_sequences=True)
+    return keras.Sequential([layers.TimeDistributed(frame), memory, layers.GlobalAveragePooling1D(), layers.Dense(4)])
+
+
+MODELS = {"scs": scs, "cnn_lstm": cnn_lstm, "convlstm": convlstm}
+
+
+def compiled(run):
+    """The model of a run, ready to train."""
+    parts, loss = ROWS[run.row], keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = MODELS[run.model](parts)
+    extras = {}
+    if parts.spatial:
+        extras["spatial_loss"] = loss
+    if parts.temporal:
+        extras["temporal_loss"] = "mse"
+    if parts.switch:
+        astsgd = parts.switch == "astsgd"
+        extras["switch"] = ASTSGD(initial_loss=math.log(4)) if astsgd else STSGD(0.5, decay_steps=run.steps)
+    if parts.clips == "ltsc":
+        extras["long_sequence"] = LTSC(CLIP)
+    model.compile(keras.optimizers.Adam(run.rate), loss=loss, **extras)
+    return model
+
+
+def accuracy(model, frames, labels):
+    """Share of right answers; predicts in batches of one size, so that nothing is compiled twice."""
+    answers = [model.predict_on_batch(frames[at : at + LOOK]) for at in range(0, len(frames), LOOK)]
+    return float(np.mean(np.concatenate(answers).argmax(axis=1) == labels))
+
+
+def train(run):
+    """Trains, looks every so many steps and tests at the end; a record for the results file."""
+    keras.utils.set_random_seed(run.seed)
+    task, begin = TASKS[run.task](run.seed), time.process_time()
+    model = compiled(run)
+    kinds = {"seen": True, "unseen": False}
+    tests = {name: task.test(run.seed, TEST, seen) for name, seen in kinds.items()}
+    looks = {name: task.test(10_000 + run.seed, LOOK, seen) for name, seen in kinds.items()}
+    until = CLIP if ROWS[run.row].clips == "first" else None
+    curve = []
+    for step in range(run.steps):
+        frames, labels = task.batch(run.seed, step, BATCH)
+        model.train_on_batch(frames[:, :until], labels)
+        if (step + 1) % EVERY == 0:
+            curve.append(dict(step=step + 1, **{name: accuracy(model, *look) for name, look in looks.items()}))
+            if run.stop and len(curve) >= 3 and min(look["seen"] for look in curve[-3:]) >= 0.99:
+                break
+    return dict(
+        asdict(run),
+        parameters=model.count_params(),
+        processor_seconds=round(time.process_time() - begin, 1),
+        steps_to_95=next((look["step"] for look in curve if look["seen"] >= 0.95), None),
+        trained_steps=step + 1,
+        **{name: accuracy(model, *test) for name, test in tests.items()},
+        curve=curve,
+    )
+
+
+def kept(run, folder):
+    """The record of a run from the folder, or of a training now."""
+    path = folder / f"{run.name}.json"
+    if not path.exists():
+        keras.backend.clear_session()
+        record = train(run)
+        write(path, record)
+        print(f"{run.name}: seen {record['seen']:.3f}, unseen {record['unseen']:.3f}, 95 % after "
+              f"{record['steps_to_95']} steps, {record['processor_seconds']:.0f} s", flush=True)  # fmt: skip
+    return json.loads(path.read_text())
+
+
+def tuned(task, model, folder):
+    """(the learning rate with the best mean accuracy of the looks at the seen kind, the runs it was chosen from)."""
+    label = TASKS[task](0).label
+    runs = [kept(Run("tune", label, model, TUNING_SEED, rate, 150), folder) for rate in RATES]
+    best = max(runs, key=lambda run: np.mean([look["seen"] for look in run["curve"]]))
+    return best["rate"], runs
+
+
+def planned(study, seed, folder):
+    """The runs of a study with one seed."""
+    rate = lambda task, model: tuned(task, model, folder)[0]  # noqa: E731
+    if study == "tab3":
+        return [Run(study, HARDEST, "scs", seed, rate(HARDEST, "scs"), STEPS[study], row=row) for row in ROWS]
+    tasks = [task for task in TASKS if task.startswith("pairs") == (study == "pairs")]
+    return [
+        Run(study, task, model, seed, rate(task, model), STEPS[study], stop=study == "fig2")
+        for task in tasks
+        for model in MODELS
+    ]
+
+
+def mean_and_spread(values):
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.3f}"
+
+
+def tables(runs):
+    """Markdown: mean and standard deviation over the seeds, and for Tab. 3 the paired differences from the whole."""
+    groups = {}
+    for run in runs:
+        groups.setdefault((run["study"], run["task"], run["model"], run["row"]), {})[run["seed"]] = run
+    lines = ["| task | model | steps to 95 % of seen | seen | unseen | seen - unseen |", "|---|---|---|---|---|---|"]
+    for (study, task, model, _), group in groups.items():
+        if study in ("fig2", "pairs"):
+            seen, unseen = ([run[kind] for run in group.values()] for kind in ("seen", "unseen"))
+            steps = ", ".join(str(run["steps_to_95"] or "never") for run in group.values())
+            cells = [task, model, steps, *map(mean_and_spread, (seen, unseen, np.subtract(seen, unseen)))]
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", "| Tab. 3 | seen | unseen | seen, less whole | unseen, less whole |", "|---|---|---|---|---|"]
+    for (study, task, model, row), group in groups.items():
+        if study == "tab3":
+            whole = groups[study, task, model, "whole"]
+            cells = [mean_and_spread([run[kind] for run in group.values()]) for kind in ("seen", "unseen")]
+            for kind in ("seen", "unseen"):
+                both = [group[seed][kind] - whole[seed][kind] for seed in group if seed in whole]
+                cells.append(" ".join(f"{each:+.3f}" for each in both) if row != "whole" else "")
+            lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(runs, path):
+    """Curves of the seen (full) and the unseen kind (dashed), the mean of the seeds; a point for each run of Tab. 3."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)
+    titles = {
+        "direction": "direction; dashed: unseen geometry",
+        "geometry": "geometry; dashed: disordered motion",
+        HARDEST: "direction, hard; dashed: unseen pairs",
+    }
+    for axis, (task, title) in zip(axes, titles.items()):
+        for colour, model in enumerate(MODELS):
+            chosen = [run for run in runs if (run["task"], run["model"]) == (task, model) and run["study"] in STEPS]
+            chosen = [run for run in chosen if run["study"] != "tab3"]
+            for run in chosen:
+                for kind, style in (("seen", "-"), ("unseen", "--")):
+                    line = [(look["step"], look[kind]) for look in run["curve"]]
+                    label = model if run is chosen[0] and kind == "seen" else None
+                    axis.plot(*zip(*line), style, color=f"C{colour}", linewidth=1, label=label)
+        axis.set(title=title, xlabel="steps")
+        axis.axhline(0.25, color="grey", linestyle=":")
+    axes[0].set_ylabel("accuracy")
+    axes[0].legend(loc="lower right", fontsize=8)
+    for place, row in enumerate(ROWS):
+        for kind, marker in (("seen", "o"), ("unseen", "x")):
+            values = [run[kind] for run in runs if run["study"] == "tab3" and run["row"] == row]
+            axes[3].plot([place] * len(values), values, marker, color="C0")
+    axes[3].set(title="Tab. 3, the task at its left; x: unseen pairs")
+    axes[3].set_xticks(range(len(ROWS)), ROWS, rotation=40, ha="right", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, required=True, help="folder where the results of the trainings are kept")
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=list(STEPS), help="these studies")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    arguments = parser.parse_args()
+    arguments.runs.mkdir(parents=True, exist_ok=True)
+    document = dict(provenance(), backend=keras.backend.backend(), runs=[])
+    for label in ("direction", "geometry"):
+        for model in MODELS:
+            document["runs"] += tuned(label, model, arguments.runs)[1]
+    for seed in arguments.seeds:
+        for study in arguments.only:
+            for run in planned(study, seed, arguments.runs):
+                document["runs"].append(kept(run, arguments.runs))
+                write(result_path("moving_geometries", document, arguments.output), document)
+    draw(document["runs"], arguments.output / "moving_geometries.png")
+    print(tables(document["runs"]))
+
+
+if __name__ == "__main__":
+    main()
