@@ -38,7 +38,7 @@ class Task:
     seen: tuple = ALL
     unseen: tuple = ALL
     disordered: bool = False
-    noise: float = 0.2
+    noise: float = 0.1
     examples: int | None = None
 
     def batch(self, seed, step, size):
