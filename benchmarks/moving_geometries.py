@@ -22,6 +22,7 @@ import argparse
 import json
 import math
 import os
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import geometries
 import keras
 import numpy as np
+from geometry_tables import draw, tables
 from keras import layers
 from measuring import RESULTS, provenance, result_path, write
 
@@ -43,13 +45,13 @@ LOOK, TEST = 128, 768  # sequences of each kind in a look, and in the test at th
 CLIP = 5  # frames of a clip with LTSC
 RATES = (3e-3, 1e-2, 3e-2)
 TUNING_SEED = 100
-STEPS = {"tune": 250, "fig2": 600, "pairs": 400, "tab3": 400}
+STEPS = {"tune": 250, "fig2": 600, "pairs": 400, "tab3": 250}
 STUDIES = [*STEPS][1:]
 TASKS = {  # name: task of a seed
     "direction": lambda seed: geometries.unseen_geometry(seed % 4),
     "geometry": lambda seed: geometries.disordered_motion(),
     "pairs": lambda seed: geometries.unseen_pairs(),
-    "pairs, noise 0.4": lambda seed: geometries.unseen_pairs(noise=0.4, examples=1024),
+    "pairs, 256 examples": lambda seed: geometries.unseen_pairs(noise=0.2, examples=256),
 }
 HARDEST = [*TASKS][-1]
 
@@ -90,12 +92,7 @@ class Run:
     @property
     def name(self):
         numbers = [f"rate{self.rate:g}", f"steps{self.steps}", f"seed{self.seed}"]
-        return (
-            "_".join([self.task, self.model, self.row, *numbers])
-            .replace(", ", "-")
-            .replace(": ", "-")
-            .replace(" ", "-")
-        )
+        return re.sub(r"[^\w.]+", "-", "_".join([self.task, self.model, self.row, *numbers]))
 
 
 def convolution(filters):
@@ -208,78 +205,12 @@ def planned(study, seed, rates):
     ]
 
 
-def mean_and_spread(values):
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else math.nan:.3f}"
-
-
-def tables(runs):
-    """Markdown: mean and standard deviation over the seeds, and for Tab. 3 the paired differences from the whole."""
-    groups = {}
-    for run in runs:
-        groups.setdefault((run["study"], run["task"], run["model"], run["row"]), {})[run["seed"]] = run
-    lines = ["| task | model | steps to 95 % of seen | seen | unseen | seen - unseen |", "|---|---|---|---|---|---|"]
-    for (study, task, model, _), group in groups.items():
-        if study in ("fig2", "pairs"):
-            seen, unseen = ([run[kind] for run in group.values()] for kind in ("seen", "unseen"))
-            steps = ", ".join(str(run["steps_to_95"] or "never") for run in group.values())
-            cells = [task, model, steps, *map(mean_and_spread, (seen, unseen, np.subtract(seen, unseen)))]
-            lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| Tab. 3 | seen | unseen | seen, less whole | unseen, less whole |", "|---|---|---|---|---|"]
-    for (study, task, model, row), group in groups.items():
-        if study == "tab3":
-            whole = groups[study, task, model, "whole"]
-            cells = [mean_and_spread([run[kind] for run in group.values()]) for kind in ("seen", "unseen")]
-            for kind in ("seen", "unseen"):
-                both = [group[seed][kind] - whole[seed][kind] for seed in group if seed in whole]
-                cells.append(" ".join(f"{each:+.3f}" for each in both) if row != "whole" else "")
-            lines.append(f"| {row} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def draw(runs, path):
-    """Curves of the seen (full) and the unseen kind (dashed), the mean of the seeds; a point for each run of Tab. 3."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 4, figsize=(15, 4), sharey=True)
-    titles = {
-        "direction": "direction; dashed: unseen geometry",
-        "geometry": "geometry; dashed: disordered motion",
-        HARDEST: "direction, hard; dashed: unseen pairs",
-    }
-    for axis, (task, title) in zip(axes, titles.items()):
-        for colour, model in enumerate(MODELS):
-            chosen = [
-                run
-                for run in runs
-                if (run["task"], run["model"]) == (task, model) and run["study"] in ("fig2", "pairs")
-            ]
-            for run in chosen:
-                for kind, style in (("seen", "-"), ("unseen", "--")):
-                    line = [(look["step"], look[kind]) for look in run["curve"]]
-                    label = model if run is chosen[0] and kind == "seen" else None
-                    axis.plot(*zip(*line), style, color=f"C{colour}", linewidth=1, label=label)
-        axis.set(title=title, xlabel="steps")
-        axis.axhline(0.25, color="grey", linestyle=":")
-    axes[0].set_ylabel("accuracy")
-    axes[0].legend(loc="lower right", fontsize=8)
-    for place, row in enumerate(ROWS):
-        for kind, marker in (("seen", "o"), ("unseen", "x")):
-            values = [run[kind] for run in runs if run["study"] == "tab3" and run["row"] == row]
-            axes[3].plot([place] * len(values), values, marker, color="C0")
-    axes[3].set(title="Tab. 3, the task at its left; x: unseen pairs")
-    axes[3].set_xticks(range(len(ROWS)), ROWS, rotation=40, ha="right", fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="folder where the results of the trainings are kept")
     parser.add_argument("--only", nargs="+", choices=STUDIES, default=STUDIES, help="these studies")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--kept", action="store_true", help="train nothing: tables and picture of the results in RUNS")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     arguments = parser.parse_args()
     arguments.runs.mkdir(parents=True, exist_ok=True)
@@ -291,6 +222,8 @@ def main():
     for seed in arguments.seeds:
         for study in arguments.only:
             for run in planned(study, seed, rates):
+                if arguments.kept and not (arguments.runs / f"{run.name}.json").exists():
+                    continue
                 document["runs"].append(dict(study=study, **kept(run, arguments.runs)))
                 write(result_path("moving_geometries", document, arguments.output), document)
     draw(document["runs"], arguments.output / "moving_geometries.png")
