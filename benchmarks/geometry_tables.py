@@ -47,7 +47,7 @@ def draw(runs, path):
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 4, figsize=(16, 4.5), sharey=True)
-    studies = [run for run in runs if run["study"] in ("fig2", "pairs")]
+    studies = [run for run in runs if run["study"] in ("fig2", "pairs") and "curve" in run]
     colours = {model: f"C{index}" for index, model in enumerate(dict.fromkeys(run["model"] for run in studies))}
     for axis, (task, title) in zip(axes, TITLES.items()):
         for run in (run for run in studies if run["task"] == task):

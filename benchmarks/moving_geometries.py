@@ -205,6 +205,15 @@ def planned(study, seed, rates):
     ]
 
 
+def matched(task, seed):
+    """The record of the matching that learns nothing, on the sequences of the test."""
+    tests = {kind: TASKS[task](seed).test(seed, TEST, kind == "seen") for kind in ("seen", "unseen")}
+    right = {
+        kind: float(np.mean(TASKS[task](seed).matched(frames) == labels)) for kind, (frames, labels) in tests.items()
+    }
+    return dict(task=task, model="matching, nothing learnt", row="", seed=seed, steps_to_95=0, **right)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="folder where the results of the trainings are kept")
@@ -221,7 +230,12 @@ def main():
         document["runs"] += [dict(study="tune", **each) for each in runs]
     for seed in arguments.seeds:
         for study in arguments.only:
-            for run in planned(study, seed, rates):
+            runs = planned(study, seed, rates)
+            if study != "tab3":
+                document["runs"] += [
+                    dict(study=study, **matched(task, seed)) for task in {run.task: None for run in runs}
+                ]
+            for run in runs:
                 if arguments.kept and not (arguments.runs / f"{run.name}.json").exists():
                     continue
                 document["runs"].append(dict(study=study, **kept(run, arguments.runs)))

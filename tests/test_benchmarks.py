@@ -106,6 +106,7 @@ def test_disordered_geometries_stay_the_same_and_jump(benchmark):
             shifts += [moved(*pair) for pair in zip(sequence, sequence[1:])]
         directions = {tuple(geometries.SPEED * step for step in each) for each in geometries.DIRECTIONS.values()}
         assert (set(shifts) <= directions) == seen
+        np.testing.assert_array_equal(task.matched(frames), labels)
 
 
 @pytest.mark.parametrize("task", ["unseen_geometry", "unseen_pairs"])
@@ -124,6 +125,7 @@ def test_what_is_unseen_is_not_in_training(benchmark, task):
             (geometry,) = [at for at, image in enumerate(images) if (patches == image).all(axis=(2, 3)).any()]
             shown.add((geometry, int(label)))
         assert shown == {*kinds}
+        np.testing.assert_array_equal(quiet.matched(quiet.test(0, 60, seen)[0]), quiet.test(0, 60, seen)[1])
 
 
 def test_batches_are_a_function_of_seed_and_step(benchmark):
