@@ -348,6 +348,12 @@ def test_frames_of_another_size_than_the_models(tmp_path):
         table.read(tmp_path, "train", preset(4, (12, 16), 1))
 
 
+def test_frames_of_other_channels_than_the_models(tmp_path):
+    labelled(tmp_path)
+    with pytest.raises(ValueError, match="0.mp4: frames have 3 channels, those of the model 1"):
+        table.read(tmp_path, "train", preset(4, (24, 32), 1))
+
+
 def test_broken_files_are_listed_and_left_out_when_the_user_says_so(tmp_path):
     labelled(tmp_path)
     (tmp_path / "1.mp4").write_bytes(b"no video" * 40)

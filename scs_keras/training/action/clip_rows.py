@@ -169,7 +169,9 @@ def _read_all(rows, shape, thorough) -> tuple[list[_Video], list[Broken]]:
     def read(path):
         try:
             found = footage(path)
-            found.read([0], shape[1:3])
+            channels = found.read([0], shape[1:3]).shape[-1]
+            if channels != shape[-1]:
+                raise ValueError(f"frames have {channels} channels, those of the model {shape[-1]}")
             if thorough:
                 check_whole(path)
         except ValueError as error:

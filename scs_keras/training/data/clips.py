@@ -46,7 +46,7 @@ class Footage(Protocol):
 
         Args:
             indices: of frames.
-            least: (height, width) that frames of a video are made to cover, their shape kept; those of degrees must have that size.
+            least: (height, width) that RGB frames are made to cover, their shape kept; those of degrees must have it.
 
         Raises:
             ValueError: the file is broken, or its frames have several sizes; the message names the file.
@@ -236,7 +236,7 @@ class ArrayFile:
     """Frames in a .npz file, read whole. See `Footage`.
 
     `thermal_centi_c`, (time, height, width) hundredths of a degree C, gives float32 degrees C with one channel;
-    `frames`, (time, height, width, channels), gives uint8, resized as a video is. `seconds`, (time,), are their times;
+    `frames`, (time, height, width, 3), gives uint8 RGB, resized as a video is. `seconds`, (time,), are their times;
     without it there are 25 frames a second.
 
     Raises:
@@ -255,13 +255,14 @@ class ArrayFile:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"{path}: cannot be read ({error}). Expected an array thermal_centi_c (time, height, width), in "
-                "hundredths of a degree C, or frames (time, height, width, channels), uint8; and seconds (time,)."
+                "hundredths of a degree C, or frames (time, height, width, 3), uint8 RGB; and seconds (time,)."
             ) from error
         if name == "thermal_centi_c":
             frames = (frames.astype("float32") / 100)[..., None]
-        if frames.ndim != 4 or 0 in frames.shape or (name == "frames" and frames.dtype != np.uint8):
+        colours = name == "frames"
+        if frames.ndim != 4 or 0 in frames.shape or (colours and (frames.dtype != np.uint8 or frames.shape[-1] != 3)):
             raise ValueError(
-                f"{path}: {name} must be (time, height, width{', channels), uint8' if name == 'frames' else ')'}, with "
+                f"{path}: {name} must be (time, height, width{', 3), uint8' if colours else ')'}, with "
                 f"at least one frame. Received: {frames.dtype} {frames.shape}."
             )
         if np.shape(seconds) != (len(frames),) or (np.diff(seconds) <= 0).any():
@@ -285,19 +286,12 @@ class ArrayFile:
 
 
 def _resized(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pixels (time, height, width, channels) at another (height, width), bilinear."""
+    """RGB frames (time, height, width, 3) at another (height, width), bilinear."""
     if frames.shape[1:3] == size:
         return frames
     from PIL import Image
 
-    channels = [
-        [
-            np.asarray(Image.fromarray(each).resize(size[::-1], Image.Resampling.BILINEAR))
-            for each in np.moveaxis(frame, -1, 0)
-        ]
-        for frame in frames
-    ]
-    return np.moveaxis(np.array(channels), 1, -1)
+    return np.stack([Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR) for frame in frames])
 
 
 def _end(seconds: np.ndarray) -> float:
