@@ -291,7 +291,8 @@ def _resized(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return frames
     from PIL import Image
 
-    return np.stack([Image.fromarray(frame).resize(size[::-1], Image.Resampling.BILINEAR) for frame in frames])
+    images = (Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR) for frame in frames)
+    return np.stack([np.asarray(image) for image in images])
 
 
 def _end(seconds: np.ndarray) -> float:
