@@ -1,4 +1,4 @@
-"""Action recognition over all folds of a small data set: each clip, or frame, is predicted by a model that did not see it.
+"""Action recognition over all folds of a data set: each clip, or frame, is predicted by a model that did not see it.
 
     python benchmarks/action_folds.py fight --data DIR --runs RUNS [--only MODEL ...] [--set KEY=VALUE ...]
     python benchmarks/action_folds.py thermal --data DIR --runs RUNS

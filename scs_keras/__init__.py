@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASTSGD", "JoinInputs", "LTSC", "RecurrentHead", "SCS2D", "SCSCell", "SCSModel", "SCSNetwork", "STSGD",
-    "ScaleHeads", "Stage", "SwitchCallback", "branch_maps", "expected_chains", "goals", "metrics", "temporal_importance",
-    "zoo",
+    "ScaleHeads", "Stage", "SwitchCallback", "branch_maps", "expected_chains", "goals", "metrics",
+    "temporal_importance", "zoo",
 ]  # fmt: skip
 
 _HOME = {  # module of each name that is not a module itself

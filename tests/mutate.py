@@ -2,7 +2,7 @@
 
 One mutant is one change of one node of the syntax tree: an operator, a comparison, a constant, a condition, an argument
 left out. Each is written into a copy of the package and tested in a process of its own (TensorFlow hangs in forked
-children) by the tests that call the changed function, nearest file and quickest tests first, until one fails. What
+children) by the tests that call the changed function, until one fails; quick ones that call little else first. What
 survives is printed with its place and kept in the result file: kill it with a test, or say there why it computes the
 same. The same command goes on where one that was stopped left off, while the code is the same.
 """
@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = {  # of each file, nearest first
+TESTS = {  # files of tests that reach a file
     "core/switch.py": ["test_switch", "test_gradients", "test_model", "test_distribute_step"],
     "core/controller.py": ["test_switch", "test_model"],
     "core/switch_callbacks.py": ["test_switch", "test_distribute_step", "test_model"],
@@ -47,7 +47,6 @@ OPERATORS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
-QUICK = 0.5  # seconds: tests that take less come before the others, of all files
 SECONDS = 240  # and four times what the tests take: a mutant that loops for ever is noticed by that
 
 
@@ -146,11 +145,11 @@ def reached(folder, kept):
 
 
 def chosen_tests(about, reach):
-    """[(test, seconds)] that may notice a mutant, those to try first first."""
+    """[(test, seconds)] that may notice a mutant: first those that are quick and call little else."""
     place = about["file"], about["function"]
     tests = [
-        (name in ELSEWHERE, seconds > QUICK, order, seconds, test)
-        for order, name in enumerate(TESTS[about["file"]])
+        (name in ELSEWHERE, seconds * len(calls), seconds, test)
+        for name in TESTS[about["file"]]
         for test, (seconds, calls) in reach[name].items()
         if place[1] is None or place in calls or name in ELSEWHERE
     ]

@@ -160,7 +160,9 @@ def test_maps_of_branches_are_what_the_layer_multiplies():
     x = np.random.default_rng(0).normal(size=(2, 4, 6, 6, 2)).astype("float32")
     model.build((None, *x.shape[1:]))
     maps = branch_maps(model, x)
-    assert maps["F"].shape == (2, 4, 6, 6, 3) and maps["h_s"].min() >= 0 and 0 < maps["h_t"].min() < maps["h_t"].max() < 1
+    assert (
+        maps["F"].shape == (2, 4, 6, 6, 3) and maps["h_s"].min() >= 0 and 0 < maps["h_t"].min() < maps["h_t"].max() < 1
+    )
     np.testing.assert_allclose(maps["F"], maps["h_s"] * maps["h_t"], atol=1e-6)
     time_major = np.moveaxis(maps["F"], 0, 1)
     pooled = np.asarray(keras.ops.max_pool(time_major.reshape(-1, 6, 6, 3), 2, 2, data_format="channels_last"))

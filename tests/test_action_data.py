@@ -53,9 +53,7 @@ def labelled(where, count=6, split=True):
 def test_a_table(tmp_path):
     samples = table.read(labelled(tmp_path), "train", preset())
     assert len(samples) == 4 and samples.labels == ("sit", "walk, then run")
-    assert samples.name == f"{tmp_path.name} train" and samples.file_names == tuple(
-        str(tmp_path / f"{i}.mp4") for i in range(4)
-    )
+    assert samples.name == f"{tmp_path.name} train" and samples.file_names == tuple(f"{i}.mp4" for i in range(4))
     x, y, weight = samples[3]
     assert x.shape == (4, 24, 32, 3) and x.dtype == np.uint8 and numbers(x) == [4, 6, 8, 10]
     assert y == 1 and y.dtype == np.int32 and weight == 1 and weight.dtype == np.float32

@@ -115,6 +115,17 @@ def test_evenly_takes_what_is_shown_at_evenly_spaced_times(count, offset):
     assert evenly(seconds, end, count, offset).tolist() == expected
 
 
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 5)
+    assert len(VideoFile(path).seconds) == 5
+    write_video(path, 9)
+    assert len(VideoFile(path).seconds) == 9
+    save_thermal(tmp_path / "a.npz", range(4))
+    assert len(footage(tmp_path / "a.npz").seconds) == 4
+    save_thermal(tmp_path / "a.npz", range(7))
+    assert len(footage(tmp_path / "a.npz").seconds) == 7
+
+
 def test_a_short_video_repeats_its_last_frame(tmp_path):
     found = VideoFile(write_video(tmp_path / "a.mp4", 3))
     assert numbers(found.read(evenly(found.seconds, found.end, 6), SIZE)) == [0, 1, 2, 2, 2, 2]

@@ -60,7 +60,9 @@ def training_pair(model):
     """Random (x, y) as the model is trained on them."""
     if model.preset.labels:
         x = inputs(model.preset)
-        return x, np.random.default_rng(0).integers(len(model.preset.labels), size=(len(x), *model.preset.output_shape[:-1]))
+        return x, np.random.default_rng(0).integers(
+            len(model.preset.labels), size=(len(x), *model.preset.output_shape[:-1])
+        )
     length, channels = model.preset.output_shape[0], model.preset.output_shape[-1]
     if hasattr(model, "training_pair"):
         return model.training_pair(inputs(model.preset, extra=length))

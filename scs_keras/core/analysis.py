@@ -102,8 +102,8 @@ def branch_maps(model: Any, x: Tensor, layer: int = -1) -> dict[str, np.ndarray]
         layer: place of the layer in the network; -1 is the last.
 
     Returns:
-        {"h_s": relu(s_t), "h_t": sigmoid(c_t), "F": their product}, float32 arrays (batch, time, height, width, filters)
-        of the main stream at inference.
+        {"h_s": relu(s_t), "h_t": sigmoid(c_t), "F": their product}, float32 arrays (batch, time, height, width,
+        filters) of the main stream at inference.
 
     Raises:
         ValueError: if the model's network has no semi-coupled layers, or not that one.
@@ -112,7 +112,7 @@ def branch_maps(model: Any, x: Tensor, layer: int = -1) -> dict[str, np.ndarray]
     if not is_integer(layer) or not -len(layers) <= layer < len(layers):
         raise ValueError(
             "`branch_maps` looks at a semi-coupled layer of an SCSModel's SCSNetwork. Allowed: layer -1 (the last) or "
-            f"0 to {len(layers) - 1}. Received: layer={layer!r} of {type(model).__name__} with {len(layers)} such layers."
+            f"0 to {len(layers) - 1}. Received: layer={layer!r} of {type(model).__name__} with {len(layers)} of them."
         )
     sequences, encoding = model.encoded(x)
     features = swap_time_and_batch(model.features(sequences, encoding))

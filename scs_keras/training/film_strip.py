@@ -80,9 +80,7 @@ def map_strip(
             if row == 0:
                 cell.set_title(f"{seconds[index]:.2f} s", fontsize=7, color=FAINT, pad=2)
             if column == 0:
-                cell.text(
-                    -0.1, 0.5, name, ha="right", va="center", fontsize=8, color=INK, transform=cell.transAxes
-                )
+                cell.text(-0.1, 0.5, name, ha="right", va="center", fontsize=8, color=INK, transform=cell.transAxes)
     _save(figure, path, title)
 
 

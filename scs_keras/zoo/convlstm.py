@@ -39,7 +39,9 @@ class ConvLSTMNetwork(KeepsFrozen):
             )
         self.kernel_size, self.normalization = kernel_size, normalization
         self.filters = [each if is_integer(each) else asdict(*as_stages([each])) for each in filters]
-        self.stages = as_stages([Stage(each, kernel_size=kernel_size) if is_integer(each) else each for each in filters])
+        self.stages = as_stages(
+            [Stage(each, kernel_size=kernel_size) if is_integer(each) else each for each in filters]
+        )
         if any(stage.shortcut_every for stage in self.stages):
             raise ValueError(
                 "A ConvLSTMNetwork is a plain stack. Allowed: stages with shortcut_every=None. "

@@ -98,7 +98,11 @@ def samples_of(
     notes = [*notes, *_notes(name, videos, broken)]
     name = f"{name} {split}{said}"
     shape = preset.input_shape
-    return ClipSamples(name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training)
+    files = dict.fromkeys(span.row.name for video in videos for span in video.spans)
+    return ClipSamples(
+        name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, file_names=tuple(files),
+        **training,
+    )  # fmt: skip
 
 
 def _classes(rows: Sequence[Row], labels: Sequence[str] | None) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _videos(file):
 
 
 def clips_of(path: Path, name: str, preset: Any) -> ClipSamples:
-    """What a model of the preset sees of a whole file: one clip, or windows beside each other. Its labels mean nothing."""
+    """What a model of the preset sees of a whole file: one clip, or windows beside each other. Labels mean nothing."""
     by_frame, length = len(preset.output_shape) == 2, preset.input_shape[0]
     whole = Segment(0, None, 0)
     clips = [Clip(path, name, name, (whole,))]
@@ -116,7 +116,7 @@ def _document(model_name, preset, name, film, told):
     document["frames"] = []
     for index, (seconds, row) in enumerate(zip(told["seconds"], told["main"])):
         own = int(row.argmax())
-        frame = dict(
+        frame: dict[str, Any] = dict(
             seconds=round(float(seconds), 3), label=labels[own], probability=_rounded(row[own]),
             probabilities=_rounded(row),
         )  # fmt: skip
@@ -150,7 +150,9 @@ def _explain(model, path, film, name):
     with written_beside(path.with_name(f"{path.name}.maps.npz")) as beside:
         np.savez_compressed(beside, **maps)
     seconds = film.about(0)["seconds"]
-    map_strip(path.with_name(f"{path.name}.maps.png"), x, seconds, maps, f"{name}: the last layer of {model.preset.name}")
+    map_strip(
+        path.with_name(f"{path.name}.maps.png"), x, seconds, maps, f"{name}: the last layer of {model.preset.name}"
+    )
 
 
 def _write_table(path, documents):

@@ -107,7 +107,7 @@ class ActionClips(Recipe):
     def _takes_labels(self) -> bool:
         return self.dataset_name != zoo.get_preset(self.preset).dataset and "labels" not in self.arguments
 
-    def resolve(self, samples: TrainingData) -> "ActionClips":
+    def resolve(self, samples: TrainingData) -> Recipe:
         """The classes of other data take the place of the preset's."""
         labels = {"labels": tuple(samples.train.labels)} if self._takes_labels else {}
         return replace(super().resolve(samples), arguments={**self.arguments, **labels})

@@ -30,8 +30,8 @@ class ActionScores(Scores):
         Column("count", "count", digits=0, better="", main=False),
     )
     notes = (
-        "Macro F1 is the mean over the classes that there are. By class, the accuracy is the share of its clips or frames "
-        "that were given it, the F1 its own."
+        "Macro F1 is the mean over the classes that there are. By class, the accuracy is the share of its clips or "
+        "frames that were given it, the F1 its own."
     )
 
     def __init__(self, preset: Preset):

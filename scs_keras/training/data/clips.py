@@ -62,10 +62,19 @@ def footage(path: Path) -> Footage:
         ImportError: PyAV is missing.
     """
     if path.suffix.lower() in ARRAYS:
-        return _array_file(path)
+        return _array_file(path, _version(path))
     if path.suffix.lower() in VIDEOS:
         return VideoFile(path)
     raise ValueError(f"{path}: files of this kind are not read. Expected {', '.join(VIDEOS + ARRAYS)}.")
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes with the file, so that nothing is remembered of one that was written anew; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 # Videos -------------------------------------------------------------------------------------------------------------
@@ -76,7 +85,7 @@ class VideoFile:
 
     def __init__(self, path: Path):
         self.path = path
-        self._ticks, self._keys, unit, promised = _packets(path)
+        self._ticks, self._keys, unit, promised = _packets(path, _version(path))
         self.seconds = (self._ticks - self._ticks[0]) * unit
         self.end = _end(self.seconds)
         self.ends_early = self.end + 1 < 0.8 * promised  # it may be truncated; or only the promise is wrong
@@ -94,7 +103,7 @@ class VideoFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _packets(path: Path, version: object) -> tuple[np.ndarray, np.ndarray, float, float]:
     """(ticks of all frames, ticks of the key frames, seconds of a tick, seconds that the file says it lasts).
 
     Nothing is decoded where the packets have times.
@@ -227,7 +236,7 @@ def check_whole(path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _array_file(path: Path) -> "ArrayFile":
+def _array_file(path: Path, version: object) -> "ArrayFile":
     """One after the other, all windows of a recording are scored."""
     return ArrayFile(path)
 

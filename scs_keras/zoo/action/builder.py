@@ -58,8 +58,8 @@ def build(
         arguments: of `SCSNetwork` (with its `structure`) or `ConvLSTMNetwork`; of the LSTM its `units`.
         backbone: name as in `scs_keras.zoo.backbones.backbone`, or "small_cnn"; "" for none.
         backbone_arguments: of the backbone, such as weights="imagenet", frozen=True.
-        per_frame: whether every frame has a class; otherwise the mean of the frames' probabilities is the sequence's, in
-            training of those of the second half of the sequence, or of every clip.
+        per_frame: whether every frame has a class; otherwise the mean of the frames' probabilities is the sequence's,
+            in training of those of the second half of the sequence, or of every clip.
         hidden, dropout: of `ClassHead`.
         sub_goals: "flow": T1 names the class too, T2 estimates the flow from the last frame; "same": T1 and T2 name the
             class; "spatial": T1 alone is trained; "none".

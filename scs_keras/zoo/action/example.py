@@ -6,7 +6,7 @@ import numpy as np
 
 
 def moving_disc(preset: Any) -> np.ndarray:
-    """What the model sees of a bright disc that moves to the right on a gradient: (1, time, height, width, channels)."""
+    """A bright disc that moves to the right on a gradient, as the model sees it: (1, time, height, width, channels)."""
     time, height, width, channels = preset.input_shape
     rows, columns = np.mgrid[:height, :width].astype("float32")
     frames = np.empty((time, height, width, channels), "float32")

@@ -22,8 +22,8 @@ def unit(frames: Any) -> Any:
 
 
 def moving(frames: Any) -> Any:
-    """What a frame has that the frames up to it do not have on average: x_t less the mean of x_0 to x_t, in [0, 1], over
-    0.15; float32 (..., time, height, width, channels). What stands still is 0, and so is the first frame."""
+    """What moves: x_t less the mean of x_0 to x_t, all in [0, 1], over 0.15; float32 (..., time, height, width,
+    channels). What stands still is 0, and so is the first frame."""
     frames = _scaled(frames)
     time = frames.shape[-4]
     so_far = np.arange(1, time + 1, dtype="float32")[:, None, None, None]

@@ -31,8 +31,10 @@ _LABELS = {
 _RGB = ("red, green and blue of 0 to 255 in; probabilities of the classes out", f"{_HERE}.pixels:normalized")
 _UNIT = (_RGB[0], f"{_HERE}.pixels:unit")
 # Of 46 scenes a model learns the places by heart, unless it does not see them.
-_MOVING = ("red, green and blue of 0 to 255 in, of which the model sees what moves; probabilities of the classes out",
-           f"{_HERE}.pixels:moving")
+_MOVING = (
+    "red, green and blue of 0 to 255 in, of which the model sees what moves; probabilities of the classes out",
+    f"{_HERE}.pixels:moving",
+)
 _CELSIUS = ("degrees C in; probabilities of the classes of every frame out", f"{_HERE}.pixels:thermal")
 
 # Tab. 8: 6 clips of 5 frames, 7 of 10. With a quarter shared they hold 25 and 58 frames.
@@ -199,7 +201,9 @@ _THERMAL = dict(
         temporal_weight=0.1,
         **_SCS,
     ),
-    lstm=dict(arguments=dict(units=64), backbone="small_cnn", backbone_arguments=dict(filters=(16, 40, 56)), dropout=0.3),
+    lstm=dict(
+        arguments=dict(units=64), backbone="small_cnn", backbone_arguments=dict(filters=(16, 40, 56)), dropout=0.3
+    ),
     convlstm=dict(
         arguments=dict(filters=[dict(filters=16, strides=2), dict(filters=28, strides=2)], normalization="group")
     ),
