@@ -7,11 +7,13 @@ in training. Three seeds each of
     fig2    the direction, tested on a geometry that was not in training; the geometry, trained on straight motion,
             tested on disordered: steps to 95 % on the kind seen, and what is lost on the unseen. A training ends after
             600 steps, or once 99 % of the seen kind are right three times in a row
-    pairs   the direction; each geometry moves in two of the four in training and is tested on the others, with ever
-            more noise and fewer examples
-    tab3    the ablations of Tab. 3 on the hardest of these
+    pairs   the direction; each geometry moves in two of the four in training and is tested on the others: always new
+            sequences, then only 256 of them with twice the noise
+    tab3    the ablations of Tab. 3 on the latter
 
-    python benchmarks/moving_geometries.py --runs RUNS                    all, about an hour of one core
+Beside them stands a matching by correlation that learns nothing.
+
+    python benchmarks/moving_geometries.py --runs RUNS                    all, some 25 processor minutes
     python benchmarks/moving_geometries.py --runs RUNS --only tab3 --seeds 0
 
 Each training's result is kept in RUNS and not made again, so that it can be interrupted. Writes
