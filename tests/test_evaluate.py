@@ -18,6 +18,7 @@ from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores, baselines
 from scs_keras.training.scores import Column, by_part, markdown_table, text_tables
 from scs_keras.training.source import Source
+from scs_keras.zoo.precipitation.nowcast import ScaleFilter
 from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 
 METRICS = {column.name for column in RainScores.columns}
@@ -189,6 +190,7 @@ def test_baselines():
     assert isinstance(made["advection"], np.ndarray) and made["advection"].shape == (1, 2, side, side, 1)
     errors = {name: np.mean((forecast - frames[:, 4:]) ** 2) for name, forecast in made.items()}
     assert errors["advection"] < 0.05 * errors["persistence"]
+    np.testing.assert_allclose(made["scale_filter"], np.asarray(ScaleFilter(2)(frames[:, :4])["mean"]), atol=1e-6)
 
 
 class Model:

@@ -11,7 +11,8 @@ from scs_keras import zoo
 from scs_keras.training.data.radar import RadarSequences, read_event
 from scs_keras.training.precipitation import demo, predict
 from scs_keras.training.precipitation.samples import RadarSamples
-from scs_keras.training.precipitation.summary import SUMMARY, scored, summary_table, takeaway
+from scs_keras.training.precipitation.summary import SUMMARY, summary_table, takeaway
+from scs_keras.training.scores import defined
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT, SAMPLE
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed (extra pictures)")
@@ -144,7 +145,7 @@ def test_the_table_has_a_star_in_each_column():
         ["advection", "0.01000", "0.5000", "0.4000", "0.3000", "0.2000"],
         ["S-PROG", "0.00800*", "0.6000*", "0.5000*", "0.4000*", "-"],
     ]
-    assert list(scored(results)) == ["advection", "sprog"]
+    assert list(defined(SUMMARY, results)) == ["advection", "sprog"]
 
 
 # --- predict ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,14 +12,16 @@ import pytest
 from scs_keras import __main__ as cli
 from scs_keras import zoo
 from scs_keras.training.card import model_card
-from scs_keras.training.evaluate import score
+from scs_keras.training.evaluate import evaluate, score
 from scs_keras.training.precipitation import bootstrap, uncertainty
 from scs_keras.training.precipitation.probability_scores import BINS, crps_weights, reliability_sums
+from scs_keras.training.precipitation.reliability import reliability_diagram
 from scs_keras.training.precipitation.scores import RainScores, baselines, predictors
 from scs_keras.training.precipitation.spatial_scores import band_power, box_sums, fraction_sums
 from scs_keras.training.precipitation.tally import LEVELS, pixels_of_scales, reliability_of, scores_of, stacked, tally
 from scs_keras.training.scores import text_tables
-from scs_keras.zoo.radar_units import rain_to_scaled
+from scs_keras.training.source import Source
+from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
 
 SIZES = (1, 2, 3, 5, 8, 30)
 PRESET = "scs_precipitation_advection_small_radar"
@@ -377,6 +380,11 @@ def test_text_has_intervals_differences_and_what_they_are_from():
     tables = text.split("\n\n")[1:]
     of_probabilities = next(each for each in tables if "Brier" in each)
     assert "probability" not in tables[0] and "probability" in of_probabilities and " - " not in of_probabilities
+    assert "lost" not in text
+    scores["mean"].lost = {"a": np.array([25, 1]), "b": np.array([10, 0])}
+    text = text_tables("radar", scores)
+    assert "Of 35 observed images, each counted in every window that sees it, the model took 1 (2.9 %) for lost" in text
+    assert "filled them along the flow: a 1 of 25.\n" in text
     few = {"mean": added(noisy(0.1), {"a": [0]})}
     assert "No intervals: 1 block of 1 event (at least 4 are needed" in text_tables("radar", few)
 
@@ -406,9 +414,11 @@ def test_a_file_without_km_is_scored_in_pixels_and_said_so():
     assert scores.extras({"mean": scores})["files"] == {"old": dict(km_per_pixel=None, fss_pixels=[1, 5, 10, 20, 40])}
 
 
-def test_document_holds_all_that_was_measured():
+def test_document_holds_all_that_was_measured(monkeypatch):
     events = {"a": [0, 10, 20, 30], "b": [100]}
     scores = {name: added(noisy(0.1), events) for name in ("mean", "advection")}
+    divide, divided = bootstrap.divide, []
+    monkeypatch.setattr(bootstrap, "divide", lambda images: divided.append(1) or divide(images))
     made = json.loads(json.dumps(scores["mean"].extras(scores), allow_nan=False))
     assert made["settings"]["thresholds_mm_h"] == [0.5, 2, 5, 10] and made["settings"]["least_blocks"] == 4
     assert made["settings"]["fss_scales_km"] == [1, 5, 10, 20, 40] and made["settings"]["confidence"] == 0.9
@@ -418,10 +428,56 @@ def test_document_holds_all_that_was_measured():
     assert interval["low"] < interval["value"] == result["csi_2"] < interval["high"]
     assert made["intervals"]["mean"].keys() == result.keys()
     assert made["differences"]["advection"].keys() == {"all", "a", "b"}
+    scores["mean"].remarks(scores)
+    assert len(divided) == 2 and made["lost_images"] == {}  # once for each forecast
     diagrams = made["reliability"]["mean"]
     assert diagrams.keys() == {"all", "event", "lead time"} and diagrams["event"].keys() == {"a", "b"}
     assert sum(point["count"] for point in diagrams["all"]["2"]) == 5 * 5 * 16 * 16
     assert list(diagrams["lead time"]) == [f"+{minutes} min" for minutes in (5, 10, 15, 20, 25)]
+
+
+# --- the reliability diagram ------------------------------------------------------------------------------------------
+
+
+def test_the_diagram_shows_observed_over_forecast(tmp_path, monkeypatch):
+    figures = []
+    figure = pytest.importorskip("matplotlib.figure", reason="needs matplotlib, of the extra pictures").Figure
+    save = figure.savefig
+    monkeypatch.setattr(
+        figure, "savefig", lambda self, *args, **kwargs: figures.append(self) or save(self, *args, **kwargs)
+    )
+    diagram = [dict(forecast=0.05, observed=0.02, count=75), dict(forecast=0.5, observed=0.6, count=25)]
+    certain = [dict(forecast=0.0, observed=0.1, count=50), dict(forecast=1.0, observed=0.9, count=50)]
+    shown = {"mean": {"2": certain}, "probability": {"2": diagram}, "steps": {"2": diagram[1:] + certain}}
+    reliability_diagram(tmp_path / "r.png", shown)
+    curves, counts = figures[0].axes
+    assert curves.get_title() == "2 mm/h or more"
+    assert [each.get_label() for each in curves.get_lines()[1:]] == ["probability", "STEPS"]
+    np.testing.assert_allclose(curves.get_lines()[1].get_xydata(), [[5, 2], [50, 60]])
+    np.testing.assert_allclose(counts.get_lines()[0].get_xydata(), [[5, 75], [50, 25]])
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="needs forecasts of probabilities. Received: mean."):
+        reliability_diagram(tmp_path / "r.png", {"mean": {"2": certain}})
+
+
+def test_evaluate_draws_it(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="needs matplotlib, of the extra pictures")
+    data, path, model = tmp_path / "data", tmp_path / "out" / "r.png", Products()
+    data.mkdir()
+    images, valid = scaled_to_rain(rain((9, 64, 64)) / 3), np.ones((64, 64), bool)
+    np.savez(data / "a.npz", rain=images, valid=valid, times=300 * np.arange(9), step_minutes=5)
+    scores = {"probability": added(lambda target, number: np.repeat(target, 4, axis=-1), {"a": [0]})}
+    monkeypatch.setattr("scs_keras.training.evaluate.score_model", lambda *args, **kwargs: scores)
+    monkeypatch.setattr(Source, "load", lambda self: model)
+    model.preset = replace(zoo.get_preset(PRESET), input_shape=(3, 64, 64, 1), output_shape=(2, 64, 64, 1))
+    source = Source("some", model.preset, "preset", {})
+    evaluate(source, data, task_options={"reliability": path})
+    assert path.is_file() and capsys.readouterr().out.endswith(f"\n\nWrote {path}.\n")
+    with pytest.raises(OSError, match="a.npz"):  # before any work
+        evaluate(source, "nowhere", task_options={"reliability": data / "a.npz" / "r.png"})
+    monkeypatch.setattr(Products, "products", ())
+    with pytest.raises(ValueError, match=f"b.png.* is for models that forecast probabilities. Received: {PRESET}"):
+        evaluate(source, data, task_options={"reliability": str(tmp_path / "b.png")})
 
 
 # --- what is scored ---------------------------------------------------------------------------------------------------
@@ -439,7 +495,7 @@ class Products(keras.Model):
             "mean": rain,
             "matched": 2 * rain,
             "probability": keras.ops.repeat(rain, 4, axis=-1),
-            "lost": x[:, :, 0],
+            "lost": 0 * x[:, :, 0, 0, 0] + np.array([0.0, 1.0, 0.0], "float32"),
         }
 
     def predict(self, x, **arguments):
@@ -470,6 +526,7 @@ def test_the_products_of_a_model_are_scored_with_one_call():
     assert scores["mean"].result()["mse"] == pytest.approx(expected, rel=1e-5)
     assert scores["matched"].result()["mse"] != scores["mean"].result()["mse"]
     assert scores["probability"].result()["mse"] is None and scores["probability"].result()["crps"] > 0
+    assert uncertainty.lost_images(scores) == {each: dict(observed=6, lost=2, share=1 / 3) for each in ("all", "a")}
 
 
 def test_a_model_of_one_forecast_is_called_model():

@@ -1,6 +1,6 @@
 """Model cards: written from the preset, its record and the columns of its task's scores, never by hand."""
 
-from scs_keras.training.scores import markdown_table
+from scs_keras.training.scores import defined, markdown_table
 from scs_keras.training.task import task
 from scs_keras.zoo.preset import Preset
 
@@ -17,7 +17,7 @@ def model_card(preset: Preset) -> str:
     tables = [
         line
         for data, results in record["metrics"].items()
-        for line in ("", *markdown_table(columns, _scored(columns, results), data))
+        for line in ("", *markdown_table(columns, defined(columns, results), data))
     ]
     lines = [
         f"# {preset.name}",
@@ -25,6 +25,7 @@ def model_card(preset: Preset) -> str:
         f"{preset.summary[0].upper()}{preset.summary[1:]}. Task: {preset.task}. Stands for: {preset.paper_row}.",
         "",
         f"- Input {preset.input_shape}, output {preset.output_shape}. Values: {preset.values}.",
+        *([f"- Classes: {', '.join(preset.labels)}."] if preset.labels else []),
         f"- {record['parameters']:,} parameters, {record['bytes']:,} bytes, sha256 `{record['sha256']}`.",
         f"- Trained {record['date']} with scs-keras {record['version']} on {record['hardware']}, "
         f"{record['minutes']} minutes:",
@@ -47,11 +48,6 @@ def _kept_out(preset):
     if task(preset.task).dataset(preset.dataset).scored == "val":
         return "validation data: kept out of training, looked at when choices were made"
     return "data kept out of training and of every choice"
-
-
-def _scored(columns, results):
-    """Those of {forecast: scores} that have one of the columns."""
-    return {name: each for name, each in results.items() if any(each.get(c.name) is not None for c in columns)}
 
 
 def _files(record):

@@ -13,8 +13,9 @@ import scs_keras
 from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
-from scs_keras.training.task import Prediction, check_needs
+from scs_keras.training.task import Prediction, check_needs, check_writable
 from scs_keras.zoo.files import check_output_file, written_beside
+from scs_keras.zoo.reference import resolve
 
 if TYPE_CHECKING:
     import keras
@@ -86,7 +87,11 @@ def score_model(
 def read(
     source: Source, data: str | Path, dataset: str | None = None, split: str | None = None, **options: Any
 ) -> Samples:
-    """The samples that a model is scored on: by default those of its own data set's scored split."""
+    """The samples that a model is scored on: by default those of its own data set's scored split.
+
+    Of a training the options are those that it was told, unless others are given.
+    """
+    options = source.options("evaluate", options, dataset)
     dataset = dataset or source.dataset
     split = split or source.task.dataset(dataset).scored
     return source.task.read(dataset, data, split, source.preset, **options)
@@ -112,16 +117,18 @@ def evaluate(
         limit: score so many samples, evenly spread; None for all.
         json_file: file for `document`, or None.
         reader_options: of the data set.
-        task_options: of the task, for its predictors and baselines.
+        task_options: of the task, for its predictors, baselines and report.
 
     Raises:
         ValueError: for an unknown data set or option, or bad data.
         FileNotFoundError: files are missing.
         ImportError: a package that an option needs is missing.
     """
-    for option in source.task.options:
-        if option.command == "evaluate" and (task_options or {}).get(option.python_name):
-            check_needs(option.needs)
+    given = dict(task_options or {})
+    asked = [each for each in source.task.options if each.command == "evaluate" and given.get(each.python_name)]
+    for option in asked:
+        check_needs(option.needs)
+    check_writable(asked, given)
     if json_file is not None:
         check_output_file(json_file)
     options = dict(reader_options or {})
@@ -129,13 +136,16 @@ def evaluate(
     samples = read(source, data, dataset, split, **options)
     spread(len(samples), limit)  # a wrong limit must show before the model is made
     model = model or source.load()
+    of_report = {name: given.pop(name, None) for name in source.task.names_for("report")}
+    of_report = {name: value for name, value in of_report.items() if value is not None}
+    report = resolve(source.task.report)(model, **of_report) if of_report else None
     scores = score_model(
-        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True,
-        **(task_options or {}),
-    )  # fmt: skip
+        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True, **given
+    )
     if json_file is not None:
         write_json(json_file, document(source, samples, scores, limit))
-    print("\n".join([*notes_of(samples), text_tables(samples.name, scores)]))
+    said = [] if report is None else ["", report(scores)]
+    print("\n".join([*notes_of(samples), text_tables(samples.name, scores), *said]))
     return scores
 
 

@@ -130,7 +130,7 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
     value. A table leaves out predictions that have none of its scores, if others have some.
     """
     first = next(iter(scores.values()))
-    results = {name: each.result() for name, each in scores.items()}
+    results: dict[str, Values] = {name: each.result() for name, each in scores.items()}
     intervals = {name: each.intervals() for name, each in scores.items()}
     lines, told = [f"{title} ({first.notes})"], {""}
     for block in dict.fromkeys(column.block for column in first.columns):
@@ -138,7 +138,7 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
         notes = [note for note in dict.fromkeys(column.note for column in columns) if note not in told]
         told.update(notes)
         lines += ["", " ".join(notes)] if notes else []
-        lines += ["", *_over_columns(columns, _defined(columns, results), intervals)]
+        lines += ["", *_over_columns(columns, defined(columns, results) or results, intervals)]
     remarks = first.remarks(scores)
     lines += ["", *remarks] if remarks else []
     for axis, parts in by_part(scores).items():
@@ -147,20 +147,19 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
         lines += ["", "", f"By {axis}:"]
         for column in first.columns:
             if column.main:
-                defined = _defined([column], results)
-                chosen = {part: {name: values[name] for name in defined} for part, values in parts.items()}
+                names = defined([column], results) or results
+                chosen = {part: {name: values[name] for name in names} for part, values in parts.items()}
                 lines += ["", *_over_parts(column, chosen)]
     return "\n".join(lines)
 
 
-def _defined(columns, results):
-    """The predictions that have one of the scores; all, if none has."""
-    found = {
+def defined(columns: Sequence[Column], results: Mapping[str, Values]) -> dict[str, Values]:
+    """The predictions that have one of the scores."""
+    return {
         name: values
         for name, values in results.items()
         if any(values.get(column.name) is not None for column in columns)
     }
-    return found or results
 
 
 _WIDEST = 110  # characters of a line, about: beyond it a table of parts is turned

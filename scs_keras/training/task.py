@@ -31,7 +31,8 @@ class Option:
     """An option of the command line, `--name`, handed on under its name (with _ for -).
 
     Attributes:
-        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task.
+        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task; "train" for
+            what only a recipe hands to a reader, from its field of that name.
         name: without the dashes; a name without dashes that is `positional` stands by itself.
         help: one line.
         type: converts the text: int, float, str.
@@ -41,9 +42,12 @@ class Option:
         required: it must be given.
         positional: it is given by its place.
         writes: "file" or "folder" that is written there: whether it can be is checked before anything else.
-        passed_to: "predictors" or "baselines": which of a task's gets it; of options of `evaluate` for all data sets.
+        passed_to: "predictors", "baselines" or "report": which of a task's gets it; of options of `evaluate` for all
+            data sets.
         needs: {package to import: extra of scs-keras that brings it}, asked for first where the option of `evaluate` is
             given.
+        of_training: where the folder of a training is given whose recipe has a setting of this name, that one's value
+            is taken unless another is given.
     """
 
     command: str
@@ -58,6 +62,7 @@ class Option:
     writes: str = ""
     passed_to: str = "predictors"
     needs: Mapping[str, str] = field(default_factory=dict)
+    of_training: bool = False
 
     @property
     def python_name(self) -> str:
@@ -116,6 +121,9 @@ class Task:
             model. "": {"model": model.predict}.
         baselines: "module:function"; `baselines(preset, samples, train, **options)` gives {name: Prediction} of what a
             model has to beat; `train()` reads the training part, for those that are fitted.
+        report: "module:function"; `report(model, **options)`, with those of its options that are given, refuses what
+            does not fit the model before it is scored, and gives a function that takes {prediction: Scores}, writes
+            what was asked for and returns a line that says so. "": the task has none.
         commands: {name: Command} of its own.
         options: of `evaluate` and `predict` for all its data sets.
         predict_needs: {package to import: extra of scs-keras that brings it} of `predict`.
@@ -128,6 +136,7 @@ class Task:
     baselines: str
     predict: str = ""
     predictors: str = ""
+    report: str = ""
     commands: Mapping[str, Command] = field(default_factory=dict)
     options: tuple[Option, ...] = ()
     predict_needs: Mapping[str, str] = field(default_factory=dict)
@@ -162,7 +171,7 @@ class Task:
         return resolve(self.baselines)(preset, samples, train, **options)
 
     def names_for(self, part: str) -> list[str]:
-        """Python's names of the options of `evaluate` that are passed to "predictors" or "baselines"."""
+        """Python's names of the options of `evaluate` that are passed to "predictors", "baselines" or "report"."""
         return [each.python_name for each in self.options if each.command == "evaluate" and each.passed_to == part]
 
     def options_of(self, command: str, dataset: str | None = None) -> list[Option]:

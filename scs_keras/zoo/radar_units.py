@@ -14,6 +14,8 @@ import numpy as np
 FULL_SCALE_DBZ = 70.0
 MARSHALL_PALMER_A = 200.0
 MARSHALL_PALMER_B = 1.6
+LEVELS = (0.5, 2, 5, 10)
+"""Rain rates in mm/h: the probability of at least so much is forecast, written, drawn and scored."""
 PAPER_THRESHOLD = 0.5
 """The threshold of the paper's CSI, FAR, POD and correlation, on the scaled image: 35 dBZ, 5.6 mm/h."""
 

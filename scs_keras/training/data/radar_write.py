@@ -11,6 +11,7 @@ from scs_keras.core.arguments import check_known
 from scs_keras.training.data.radar_event import RadarEvent
 from scs_keras.training.task import check_needs
 from scs_keras.zoo.files import written_beside
+from scs_keras.zoo.radar_units import LEVELS
 from scs_keras.zoo.reference import resolve
 
 _HERE = "scs_keras.training.data"
@@ -71,7 +72,7 @@ def write_forecast(
     forecast: Mapping[str, np.ndarray],
     event: RadarEvent,
     model: str = "",
-    thresholds: tuple[float, ...] = (0.5, 2, 5, 10),
+    thresholds: tuple[float, ...] = LEVELS,
 ) -> None:
     """Writes a forecast of what follows an event's last image.
 

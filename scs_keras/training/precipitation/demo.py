@@ -15,7 +15,8 @@ from scs_keras.training.precipitation.pictures import forecast_animation, foreca
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.scores import RainScores
 from scs_keras.training.precipitation.story import LABELS, Nowcast
-from scs_keras.training.precipitation.summary import SUMMARY, scored, summary_table, takeaway
+from scs_keras.training.precipitation.summary import SUMMARY, summary_table, takeaway
+from scs_keras.training.scores import defined
 from scs_keras.training.task import Prediction
 from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT
@@ -66,7 +67,7 @@ def demo(output: str | Path = ".") -> None:
         source=event.source,
         takeaway=said,
         notes=[explained(predictions, SHOWN), "One event: docs/results.md has the scores on many."],
-        scores=(SUMMARY, scored(results)),
+        scores=(SUMMARY, defined(SUMMARY, results)),
         scored=_SCORED,
     )
     forecast_picture(output / "forecast.png", nowcast)

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from scs_keras.training.precipitation.tally import LEVELS
 from scs_keras.training.task import Prediction, check_needs
-from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.radar_units import LEVELS, rain_to_scaled, scaled_to_rain
 from scs_keras.zoo.words import option
 
 MEMBERS = 6

@@ -1,14 +1,13 @@
 """Scores of rain forecasts, pooled over images, lead times and valid pixels, with intervals; and the baselines."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from scs_keras.training.precipitation import bootstrap, uncertainty
 from scs_keras.training.precipitation.tally import (
     BAND_KM,
-    LEVELS,
     SCALES_KM,
     THRESHOLDS,
     reliability_of,
@@ -20,9 +19,18 @@ from scs_keras.training.samples import Samples
 from scs_keras.training.scores import Column, Scores, check_finite, finite
 from scs_keras.training.task import Prediction
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.radar_units import LEVELS
 
-PRODUCTS = ("mean", "matched", "probability")
+PROBABILITY = "probability"
+PRODUCTS = ("mean", "matched", PROBABILITY)
 """What is scored of a model that gives several forecasts."""
+
+
+class Forecast(NamedTuple):
+    """A forecast, with what the model says of the images that it saw."""
+
+    images: Any
+    lost: Any  # (observed time,), 1 for an image that the model took for lost
 
 
 _NOTES = dict(
@@ -81,14 +89,22 @@ class RainScores(Scores):
         self.minutes: list[float] = []  # lead time of each image
         self.tallies: list[np.ndarray] = []  # and its sums
         self.km_per_pixel: dict[str, float | None] = {}  # of each event
+        self.lost: dict[str, np.ndarray] = {}  # of each event: images that were seen, and that were taken for lost
+        self._made: dict[Any, Any] = {}  # of what was added so far
 
-    def add(self, target: np.ndarray, output: np.ndarray, weight: np.ndarray, about: Mapping[str, Any]) -> None:
+    def add(
+        self, target: np.ndarray, output: np.ndarray | Forecast, weight: np.ndarray, about: Mapping[str, Any]
+    ) -> None:
         """Adds a window: target and weight (time, height, width, 1), output (time, height, width, 1 or 4).
 
-        Pixels of weight 0 do not count.
+        Pixels of weight 0 do not count. Of a `Forecast` the lost images are counted.
         """
+        output, lost = output if isinstance(output, Forecast) else (output, None)
         _check(target, output, about)
         times, step, event = about["times"], about["step_minutes"], about["group"]
+        self._made.clear()
+        if lost is not None:
+            self.lost[event] = self.lost.get(event, 0) + np.array([np.size(lost), np.count_nonzero(lost)])
         km = self.km_per_pixel[event] = about.get("km_per_pixel")
         for lead, (image, forecast, valid) in enumerate(zip(target, output, weight > 0), start=1):
             time = times[len(times) - len(target) + lead - 1]
@@ -122,7 +138,12 @@ class RainScores(Scores):
     @property
     def blocks(self) -> bootstrap.Blocks:
         """The images in blocks; those of other forecasts of the same windows are the same."""
-        return bootstrap.divide(self.images)
+        return self._once("blocks", lambda: bootstrap.divide(self.images))
+
+    def _once(self, key, make):
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
     def drawn(self, event: str | None = None) -> tuple[dict[str, float | None], dict[str, np.ndarray]]:
         """The scores, and their values in the bootstrap.
@@ -133,10 +154,12 @@ class RainScores(Scores):
         Returns:
             {metric: value}, and {metric: (replicates,), NaN where not defined}, which is {} for too few blocks.
         """
-        blocks = self.blocks
-        sums = blocks.sums(stacked(self.tallies))
+        return self._once(("drawn", event), lambda: self._drawn(event))
+
+    def _drawn(self, event):
+        sums = self._once("sums", lambda: self.blocks.sums(stacked(self.tallies)))
         if event is not None:
-            sums = sums[blocks.of_event[event]]
+            sums = sums[self.blocks.of_event[event]]
         replicates = bootstrap.replicates(sums)
         return self._values(scores_of(sums.sum(axis=0))), {} if replicates is None else scores_of(replicates)
 
@@ -176,7 +199,10 @@ def _check(target, output, about):
 
 
 def predictors(model: Any) -> dict[str, Prediction]:
-    """What is scored of a model: its `PRODUCTS`, or "model" for one that gives a single forecast."""
+    """What is scored of a model: its `PRODUCTS`, or "model" for one that gives a single forecast.
+
+    What a model says of lost images goes with the first.
+    """
     if not getattr(model, "products", ()):
         return {"model": lambda x, about: model.predict(x, verbose=0)}
     last: dict[str, Any] = {"x": None}
@@ -186,7 +212,10 @@ def predictors(model: Any) -> dict[str, Prediction]:
             last.update(x=x, forecasts=model.predict(x, verbose=0))
         return last["forecasts"]
 
-    return {name: lambda x, about, name=name: forecasts(x)[name] for name in PRODUCTS}
+    made: dict[str, Prediction] = {name: lambda x, about, name=name: forecasts(x)[name] for name in PRODUCTS}
+    if "lost" in model.products:
+        made[PRODUCTS[0]] = lambda x, about: Forecast(forecasts(x)[PRODUCTS[0]], forecasts(x)["lost"])
+    return made
 
 
 def baselines(
@@ -203,7 +232,7 @@ def baselines(
     import keras
 
     from scs_keras.core.goals import advect
-    from scs_keras.zoo.precipitation.nowcast import FEWEST_IMAGES, ScaleFilter
+    from scs_keras.zoo.precipitation.nowcast import FEWEST_IMAGES, filtered_mean
 
     steps = preset.output_shape[0]
     made = {
@@ -211,8 +240,7 @@ def baselines(
         "advection": lambda frames, about: keras.ops.convert_to_numpy(advect(frames, steps)),
     }
     if preset.input_shape[0] >= FEWEST_IMAGES:
-        scale_filter = ScaleFilter(steps)
-        made["scale_filter"] = lambda frames, about: keras.ops.convert_to_numpy(scale_filter(frames)["mean"])
+        made["scale_filter"] = lambda frames, about: keras.ops.convert_to_numpy(filtered_mean(frames, steps))
     if baselines == "pysteps":
         from scs_keras.training.precipitation.pysteps_baselines import nowcasts
 

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scs_keras.training.precipitation.tally import LEVELS
 from scs_keras.training.scores import Column
-from scs_keras.zoo.radar_units import scaled_to_rain
+from scs_keras.zoo.radar_units import LEVELS, scaled_to_rain
 
 LABELS = {"sprog": "S-PROG", "steps": "STEPS"}
 

@@ -4,18 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from scs_keras.training.precipitation.scores import RainScores
 from scs_keras.training.precipitation.story import LABELS
-from scs_keras.training.scores import Values, table_rows
+from scs_keras.training.scores import Values, defined, table_rows
+from scs_keras.zoo.radar_units import LEVELS
 
-_THRESHOLDS = ("0.5", "2", "5", "10")  # mm/h
-SUMMARY = tuple(
-    column for column in RainScores.columns if column.name in ("mse", *(f"csi_{each}" for each in _THRESHOLDS))
-)
+SUMMARY = tuple(column for column in RainScores.columns if column.name in ("mse", *(f"csi_{each}" for each in LEVELS)))
 """Columns of the table."""
 
 
 def summary_table(results: Mapping[str, Values]) -> str:
     """The table as text, the best of each column with a star; forecasts that have none of its scores are left out."""
-    rows = {name: [] for name in scored(results)}
+    rows = {name: [] for name in defined(SUMMARY, results)}
     for column in SUMMARY:
         best = column.best([results[name][column.name] for name in rows])
         for name, cells in rows.items():
@@ -23,11 +21,6 @@ def summary_table(results: Mapping[str, Values]) -> str:
             cells.append(column.text(value) + ("*" if value is not None and value == best else " "))
     titles = [column.title for column in SUMMARY]
     return "\n".join(table_rows(titles, {LABELS.get(name, name): cells for name, cells in rows.items()}))
-
-
-def scored(results: Mapping[str, Values]) -> dict[str, Values]:
-    """Those that have one of the scores of `SUMMARY`."""
-    return {name: each for name, each in results.items() if any(each.get(c.name) is not None for c in SUMMARY)}
 
 
 def takeaway(results: Mapping[str, Values], baselines: Sequence[str]) -> str:
@@ -60,7 +53,7 @@ _SAME = 0.005  # CSI, a difference that says nothing
 
 
 def _csi(values):
-    return {float(each): values[f"csi_{each}"] or 0.0 for each in _THRESHOLDS}
+    return {float(each): values[f"csi_{each}"] or 0.0 for each in LEVELS}
 
 
 def _advice(model, rival, ahead, behind):

@@ -14,10 +14,7 @@ from scs_keras.training.precipitation.probability_scores import (
     reliability_sums,
 )
 from scs_keras.training.precipitation.spatial_scores import band_power, fraction_sums
-from scs_keras.zoo.radar_units import PAPER_THRESHOLD, rain_to_scaled
-
-LEVELS = (0.5, 2, 5, 10)
-"""Thresholds in mm/h; a forecast of probabilities has a channel for each."""
+from scs_keras.zoo.radar_units import LEVELS, PAPER_THRESHOLD, rain_to_scaled
 
 THRESHOLDS = {str(mm_h): float(rain_to_scaled(mm_h)) for mm_h in LEVELS} | {"paper": PAPER_THRESHOLD}
 """Suffix of csi_, bias_, far_ and pod_ (numbers are mm/h): threshold on the scaled image. Events are values at or above

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scs_keras.training.precipitation import bootstrap
-from scs_keras.training.precipitation.tally import BAND_KM, LEVELS, SCALES_KM, THRESHOLDS, pixels_of_scales
+from scs_keras.training.precipitation.tally import BAND_KM, SCALES_KM, THRESHOLDS, pixels_of_scales
 from scs_keras.training.scores import table_rows
+from scs_keras.zoo.radar_units import LEVELS
 
 if TYPE_CHECKING:
     from scs_keras.training.precipitation.scores import RainScores
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 BASELINES = ("advection", "scale_filter", "sprog", "steps")
 """From which differences are told."""
 
-_SHOWN = ("mse", "csi_0.5", "csi_2", "csi_5", "csi_10")
+_SHOWN = ("mse", *(f"csi_{level}" for level in LEVELS))
 COMPARED = (*_SHOWN, "csi_paper", "crps", *(f"brier_{level}" for level in LEVELS))
 
 Scored = Mapping[str, "RainScores"]
@@ -30,6 +31,7 @@ def document(scores: Scored) -> dict[str, Any]:
     intervals: {forecast: {metric: value, low, high}} of all images.
     differences: {baseline: {"all" or event: {forecast: {metric: value, low, high}}}}: forecast less baseline.
     reliability: {forecast: {"all", "event", "lead time"}}, see `reliability_of`.
+    lost_images: see `lost_images`.
     """
     first = next(iter(scores.values()))
     blocks = first.blocks
@@ -54,7 +56,21 @@ def document(scores: Scored) -> dict[str, Any]:
         intervals={name: _with_intervals(*each.drawn()) for name, each in scores.items()},
         differences=differences(scores),
         reliability={name: each.reliability() for name, each in scores.items()},
+        lost_images=lost_images(scores),
     )
+
+
+def lost_images(scores: Scored) -> dict[str, dict[str, float]]:
+    """{"all" or event: {"observed", "lost", "share"}}: images that the model took for lost of those that it saw.
+
+    An image counts in every window that sees it. {} for a model that does not look for lost images.
+    """
+    found = next((each.lost for each in scores.values() if each.lost), {})
+    counts = {"all": sum(found.values()), **found} if found else {}
+    return {
+        name: dict(observed=int(observed), lost=int(lost), share=float(lost / observed))
+        for name, (observed, lost) in counts.items()
+    }
 
 
 def differences(scores: Scored) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
@@ -99,6 +115,7 @@ def remarks(scores: Scored) -> list[str]:
     in_pixels = [file for file, km in first.km_per_pixel.items() if km is None]
     if in_pixels:
         lines.append(f"Squares and wavelengths in pixels, not km, for want of km_per_pixel: {', '.join(in_pixels)}.")
+    lines += _of_lost(lost_images(scores))
     columns = [column for column in first.columns if column.name in _SHOWN]
     for baseline, by_event in differences(scores).items():
         rows = {
@@ -110,6 +127,18 @@ def remarks(scores: Scored) -> list[str]:
             lines += ["", f"Less {baseline} (!: the {percent} interval, seldom symmetric, lies on one side of 0):"]
             lines += table_rows([column.title for column in columns], rows)
     return lines
+
+
+def _of_lost(images):
+    if not images:
+        return []
+    total = images["all"]
+    of_events = [f"{name} {each['lost']} of {each['observed']}" for name, each in images.items() if each["lost"]][1:]
+    among = f": {', '.join(of_events)}" if of_events else ""
+    return [
+        f"Of {total['observed']} observed images, each counted in every window that sees it, the model took "
+        f"{total['lost']} ({100 * total['share']:.2g} %) for lost and filled them along the flow{among}."
+    ]
 
 
 def _difference(column, found):

@@ -5,9 +5,9 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.goals import frame_difference, mean_flow, optical_flow
-from scs_keras.core.states import filled, shape_of
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.precipitation.any_size import AnySize
+from scs_keras.zoo.precipitation.last_images import no_images, with_image
 from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.radar_units import rain_to_scaled
 
@@ -140,21 +140,13 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
         """
         if not self.advection:
             return super().initial_states(inputs)
-        observed = inputs.shape[1]
-        if observed is None:
-            raise ValueError(
-                "With `advection` the states are the images seen last: the number of observed images must be known. "
-                f"Received: shape={tuple(inputs.shape)}. For example: keras.Input((5, height, width, 1))."
-            )
-        batch, _, height, width, _ = shape_of(inputs)
-        return [filled((batch, observed - 1, height, width, 1), 0.0, "float32")]
+        return no_images(inputs)
 
     def step(self, frame, states):
         """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
         if self.advection:
-            frame = ops.cast(frame, "float32")
-            images = ops.concatenate([ops.cast(states[0], "float32"), frame[:, None]], axis=1)
-            return self(images), [images[:, 1:]]
+            images, states = with_image(frame, states)
+            return self(images), states
         forecast, states = super().step(frame, states)
         return self.calibration(forecast), states
 

@@ -11,11 +11,11 @@ from scs_keras.core.flow import blur
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.goals import mean_flow
 from scs_keras.core.signatures import Signature, streaming, whole
-from scs_keras.core.states import filled, shape_of
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
 from scs_keras.zoo.precipitation.any_size import AnySize
+from scs_keras.zoo.precipitation.last_images import no_images, with_image
 from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
 from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.precipitation.products import (
@@ -65,7 +65,7 @@ def observe(images: Tensor, steps: int) -> Observed:
     flow = mean_flow(images, weights=pairs_seen(lost))
     images = fill_lost(images, lost, flow)
     images, path = aligned(images, flow, steps)
-    return Observed(images, scale_filter(images, steps), path, lost)
+    return Observed(images, scale_filter(images, steps, lost), path, lost)
 
 
 class FlowForecaster(AnySize, OutputLength):
@@ -125,18 +125,12 @@ class FlowForecaster(AnySize, OutputLength):
         Raises:
             ValueError: if the number of observed images is not known.
         """
-        if inputs.shape[1] is None:
-            raise ValueError(
-                "The states of a nowcast are the images seen last: the number of observed images must be known. "
-                f"Received: shape={tuple(inputs.shape)}. For example: keras.Input((5, height, width, 1))."
-            )
-        batch, time, height, width, _ = shape_of(inputs)
-        return [filled((batch, time - 1, height, width, 1), 0.0, "float32")]
+        return no_images(inputs)
 
     def step(self, frame: Tensor, states: list) -> tuple[Any, list]:
         """One more observed image (batch, height, width, 1): (the forecast from here, the next states)."""
-        images = ops.concatenate([ops.cast(states[0], "float32"), ops.cast(frame, "float32")[:, None]], axis=1)
-        return self(images), [images[:, 1:]]
+        images, states = with_image(frame, states)
+        return self(images), states
 
     def reduce_outputs(self, frames: Any) -> Any:
         """The forecast of the call is that of the last step."""
@@ -146,15 +140,28 @@ class FlowForecaster(AnySize, OutputLength):
 def as_products(forecast: Tensor, observed: Observed) -> dict[str, Tensor]:
     """The products of a forecast (batch, output_length, height, width, 1 + rates)."""
     mean, logits = forecast[..., :1], forecast[..., 1:]
-    largest = ops.max(observed.images, axis=(1, 2, 3, 4), keepdims=True)
-    order = ranking(mean, logits)
-    mean = ops.clip(mean, 0.0, largest)
     return dict(
-        mean=ops.where(mean < DETECTION_LIMIT, 0.0, mean),
-        matched=match(order, observed.images[:, -1]),
-        probability=probabilities(logits) * ops.cast(largest > 0, "float32"),
+        mean=bounded(mean, observed),
+        matched=match(ranking(mean, logits), observed.images[:, -1]),
+        probability=probabilities(logits) * ops.cast(_largest(observed) > 0, "float32"),
         lost=observed.lost,
     )
+
+
+def bounded(mean: Tensor, observed: Observed) -> Tensor:
+    """The mean, not above the largest value observed, and 0 where it cannot be detected."""
+    mean = ops.clip(mean, 0.0, _largest(observed))
+    return ops.where(mean < DETECTION_LIMIT, 0.0, mean)
+
+
+def _largest(observed):
+    return ops.max(observed.images, axis=(1, 2, 3, 4), keepdims=True)
+
+
+def filtered_mean(images: Tensor, steps: int) -> Tensor:
+    """`mean` of the scale-wise filter alone, nothing learnt: (batch, steps, height, width, 1); see `observe`."""
+    observed = observe(images, steps)
+    return bounded(move(observed.filtered, observed.path), observed)
 
 
 @keras.saving.register_keras_serializable("scs_keras")

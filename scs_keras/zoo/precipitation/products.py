@@ -7,10 +7,9 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import Tensor
-from scs_keras.zoo.radar_units import rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.radar_units import LEVELS, rain_to_scaled, scaled_to_rain
 
 RATES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h, whose exceedance is learnt
-PROBABLE = (0.5, 2.0, 5.0, 10.0)  # mm/h, whose probabilities are put out
 DETECTION_LIMIT = float(rain_to_scaled(0.05))  # 0.05 mm/h
 SCALED_RATES = [float(rain_to_scaled(rate)) for rate in RATES]
 
@@ -44,11 +43,11 @@ def _constant(value):
 
 
 def probabilities(logits: Tensor) -> Tensor:
-    """P(R >= r) for the rates of `PROBABLE`, none larger than that of a smaller rate: (..., rates) to (..., 4)."""
+    """P(R >= r) for the rates of `LEVELS`, none larger than that of a smaller rate: (..., rates) to (..., 4)."""
     smallest, found = None, []
     for rate, logit in zip(RATES, ops.unstack(ops.sigmoid(logits), axis=-1)):
         smallest = logit if smallest is None else ops.minimum(smallest, logit)
-        if rate in PROBABLE:
+        if rate in LEVELS:
             found.append(smallest)
     return ops.stack(found, axis=-1)
 
