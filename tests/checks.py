@@ -1,10 +1,19 @@
-"""Plain NumPy versions of the paper's equations, and the checks that several layers share."""
+"""Plain NumPy versions of the paper's equations, the checks that several layers share, a process for large models."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import keras
 import numpy as np
 from keras import ops
 
 from scs_keras import ASTSGD
+
+
+def in_own_process(function, *arguments, **options):
+    """What a function of a test's module returns; TensorFlow keeps the memory and the graphs that it ever had."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **options).result()
 
 
 def sigmoid(x):

@@ -174,6 +174,7 @@ def test_formats_that_cannot_be_written():
 PRESET = "scs_precipitation_advection_small_radar"
 
 
+@pytest.mark.slow
 def test_predict_reads_a_folder_of_one_format_and_writes_another(tmp_path, capsys):
     pytest.importorskip("h5netcdf", reason="needs h5netcdf, of the extra radar")
     rain, folder = storm(6, 64, 64), tmp_path / "radar"

@@ -384,6 +384,7 @@ def test_picture_errors(tmp_path, monkeypatch):
 # --- the datasets of the paper, end to end ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kth_ten_to_twenty_and_forty(tmp_path, monkeypatch):
     """Trained for as many frames as are observed, or twice as many; evaluated and predicted at four times as many."""
     for person in (1, 15, 17):
@@ -405,6 +406,7 @@ def test_kth_ten_to_twenty_and_forty(tmp_path, monkeypatch):
         assert all(np.isfinite(each["model"]["mse"]) for each in leads.values())
 
 
+@pytest.mark.slow
 def test_kitti_to_caltech(tmp_path, monkeypatch):
     frames = (255 * moving_blobs(40, channels=3)).astype("uint8")
     hickle, arrays = tmp_path / "data" / "kitti_hkl", tmp_path / "data" / "kitticaltech_npy"

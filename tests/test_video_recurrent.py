@@ -16,6 +16,7 @@ from scs_keras.zoo.video_prediction import build, load_reference
 from scs_keras.zoo.video_prediction.e3dlstm import MeanSquaredAndAbsoluteError, PairConvolution
 from scs_keras.zoo.video_prediction.gates import GateConvolution
 from scs_keras.zoo.video_prediction.sampling import ScheduledSampling
+from tests.checks import in_own_process
 
 FIXTURES = Path(__file__).with_name("fixtures")
 CASES = dict(convlstm=3, predrnn=3, predrnnpp=3, mim=3, e3dlstm=2)  # number of layers
@@ -140,29 +141,27 @@ LIVE = dict(
 )  # fmt: skip
 
 
-@pytest.fixture
-def quick_initial_values(monkeypatch):
-    """Zeros instead of fifty million random numbers."""
-
-    def zeros(self, shape, dtype=None):
-        return ops.zeros(shape, dtype)
-
-    monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+def sizes(name, **hyperparameters):
+    """[(weights, of them live)] of a model for each data set, with zeros instead of fifty million random numbers."""
+    keras.initializers.VarianceScaling.__call__ = lambda self, shape, dtype=None: ops.zeros(shape, dtype)
+    models = (
+        build(name, *data, patch_size=patch, **hyperparameters)
+        for data, patch in zip(DATA.values(), PATCHES.get(name, (4, 2, 2, 2)))
+    )
+    return [(model.count_params(), model.parameters, model.live_parameters) for model in models]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_published_parameters(name, quick_initial_values):
-    model = build(name, (10, 64, 64, 1))
-    assert model.live_parameters == LIVE[name]
-    assert model.parameters == model.count_params() == PARAMETERS[name][0]
-    for data, patch, expected in zip(DATA.values(), PATCHES.get(name, (4, 2, 2, 2)), PARAMETERS[name]):
-        model = build(name, *data, patch_size=patch)
-        assert model.parameters == expected, (data, patch)
+def test_published_parameters(name):
+    counted, parameters, live = zip(*in_own_process(sizes, name))
+    assert live[0] == LIVE[name]
+    assert counted == parameters == PARAMETERS[name]
 
 
-def test_wider_convlstm(quick_initial_values):
-    assert build("convlstm", (10, 64, 64, 1), num_hidden="192,192,192,192").parameters == 33_782_784
+@pytest.mark.slow
+def test_wider_convlstm():
+    assert in_own_process(sizes, "convlstm", num_hidden="192,192,192,192")[0][1] == 33_782_784
 
 
 # Cells ------------------------------------------------------------------------------------------------
@@ -485,6 +484,7 @@ for name in ("predrnnv2", "e3dlstm"):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason='needs JAX: pip install "jax>=0.5"')
+@pytest.mark.slow
 def test_jax_gives_the_same_numbers_and_trains(tmp_path):
     frames, expected = random_frames(2, 2, 8, 12, 1), {}
     for name in ("predrnnv2", "e3dlstm"):

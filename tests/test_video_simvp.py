@@ -326,6 +326,7 @@ def test_a_reference_configuration_gives_the_lengths():
     assert build("tau", (2, 8, 8, 1), **TINY, **given, **of_training, act_inplace=True).output_length == 3
 
 
+@pytest.mark.slow
 def test_the_length_can_change_after_a_prediction():
     model = build("tau", (2, 8, 8, 1), **TINY)
     for length in (2, 5, 1):
@@ -336,6 +337,7 @@ def test_the_length_can_change_after_a_prediction():
             model.output_length = wrong
 
 
+@pytest.mark.slow
 def test_export_needs_no_call_before(tmp_path):
     model = build("tau", (2, 8, 8, 1), **TINY)
     model.export(tmp_path / "saved", verbose=False)

@@ -19,6 +19,11 @@ from tests.presets import add_preset, only_presets
 GOLDEN = Path(__file__).parent / "golden"
 PRESETS = zoo.list_presets()
 TRAINED = [preset for preset in PRESETS if preset.has_weights]
+FIRST = [next(preset for preset in TRAINED if preset.task == task) for task in {p.task: None for p in TRAINED}]
+
+
+def all_but_first_slow(presets):
+    return [pytest.param(p, id=p.name, marks=[] if p in FIRST else pytest.mark.slow) for p in presets]
 
 
 def test_the_small_forecasters_ship_with_weights():
@@ -32,7 +37,7 @@ def test_the_small_forecasters_ship_with_weights():
     assert zoo.list_presets("precipitation") == [p for p in PRESETS if p.task == "precipitation"]
 
 
-@pytest.mark.parametrize("preset", TRAINED, ids=lambda preset: preset.name)
+@pytest.mark.parametrize("preset", all_but_first_slow(TRAINED))
 def test_weights_give_the_golden_output(preset):
     with np.load(GOLDEN / f"{preset.name}.golden.npz", allow_pickle=False) as arrays:
         expected = dict(arrays)

@@ -26,7 +26,8 @@ def export(model: keras.Model, output: str | Path, size: tuple[int, int] | None 
         initial_state: `batch_size` (scalar int32) to `state_0`, ...
 
     The export is loaded again and compared with the model before it gets its name; the largest
-    differences stand in `assets.extra/parity.json`.
+    differences stand in `assets.extra/parity.json`, the names of a classifier's classes, one a line in the order of
+    its outputs, in `assets.extra/labels.txt`.
 
     Args:
         model: of the zoo, with its `preset` and the weights to export.
@@ -57,6 +58,9 @@ def export(model: keras.Model, output: str | Path, size: tuple[int, int] | None 
         (beside / "assets.extra").mkdir()
         report = dict(preset=model.preset.name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
         (beside / "assets.extra" / "parity.json").write_text(json.dumps(report, indent=1))
+        if model.preset.labels:
+            text = "".join(f"{label}\n" for label in model.preset.labels)
+            (beside / "assets.extra" / "labels.txt").write_text(text, encoding="utf-8")
     return path
 
 

@@ -31,7 +31,8 @@ class Option:
     """An option of the command line, `--name`, handed on under its name (with _ for -).
 
     Attributes:
-        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task.
+        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task; "train" for
+            what only a recipe hands to a reader, from its field of that name.
         name: without the dashes; a name without dashes that is `positional` stands by itself.
         help: one line.
         type: converts the text: int, float, str.
