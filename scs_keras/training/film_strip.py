@@ -48,7 +48,12 @@ def film_strip(
     for row, label in enumerate(classes):
         top = 0.5 + height + 3 * _BAR * row
         bars = canvas(_LEFT, top, _CELL * len(shown) - 0.06, 2.4 * _BAR)
-        bars.bar(np.arange(len(frames)), probabilities[:, label], width=0.9 if len(frames) <= 60 else 1.0, color=COLOURS[row % len(COLOURS)])
+        bars.bar(
+            np.arange(len(frames)),
+            probabilities[:, label],
+            width=0.9 if len(frames) <= 60 else 1.0,
+            color=COLOURS[row % len(COLOURS)],
+        )
         bars.set(xlim=(-0.5, len(frames) - 0.5), ylim=(0, 1), xticks=[], yticks=[])
         bars.set_ylabel(labels[label], rotation=0, ha="right", va="center", fontsize=8, color=INK)
         for side in ("top", "right", "left"):
