@@ -163,10 +163,15 @@ def _resizer() -> Callable[[Any, int, int], np.ndarray]:
     """From a frame, width and height to RGB pixels; what it prepares for one size serves all frames of a file."""
     from av.video.reformatter import VideoReformatter
 
-    reformatter = VideoReformatter()
-    return lambda frame, width, height: reformatter.reformat(
-        frame, width, height, format="rgb24", interpolation="BILINEAR"
-    ).to_ndarray()
+    reformatter, given = VideoReformatter(), dict(format="rgb24", interpolation="BILINEAR")
+
+    def resized(frame: Any, width: int, height: int) -> np.ndarray:
+        try:  # one thread, as in decoding: files are read beside each other
+            return reformatter.reformat(frame, width, height, **given, threads=1).to_ndarray()
+        except TypeError:  # earlier versions of PyAV have none
+            return reformatter.reformat(frame, width, height, **given).to_ndarray()
+
+    return resized
 
 
 def _upright(frame: Any, least: tuple[int, int], resized: Callable[[Any, int, int], np.ndarray]) -> np.ndarray:
