@@ -19,18 +19,27 @@ def tables(runs):
     """Markdown: the studies, and Tab. 3 with its differences from the whole, seed by seed."""
     groups = {}
     for run in runs:
-        groups.setdefault((run["study"], run["task"], run["model"], run["row"]), {})[run["seed"]] = run
-    lines = ["| task | model | steps to 95 % of seen | seen | unseen | seen - unseen |", "|---|---|---|---|---|---|"]
-    for (study, task, model, _), group in groups.items():
+        groups.setdefault((run["study"], run["task"], run["model"], run["row"], run["rate"]), {})[run["seed"]] = run
+    lines = [
+        "| task | model | rate | steps to 95 % of seen | seen | unseen | seen - unseen |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (study, task, model, _, rate), group in groups.items():
         if study in ("fig2", "pairs"):
             seen, unseen = ([run[kind] for run in group.values()] for kind in KINDS)
             steps = ", ".join(str(run["steps_to_95"] or "never") for run in group.values())
-            cells = [task, model, steps, *map(mean_and_spread, (seen, unseen, np.subtract(seen, unseen)))]
+            cells = [
+                task,
+                model,
+                f"{rate:g}" if rate else "",
+                steps,
+                *map(mean_and_spread, (seen, unseen, np.subtract(seen, unseen))),
+            ]
             lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| Tab. 3 | seen | unseen | seen, less whole | unseen, less whole |", "|---|---|---|---|---|"]
-    for (study, task, model, row), group in groups.items():
+    for (study, task, model, row, rate), group in groups.items():
         if study == "tab3":
-            whole = groups.get((study, task, model, "whole"), {})
+            whole = groups.get((study, task, model, "whole", rate), {})
             cells = [mean_and_spread([run[kind] for run in group.values()]) for kind in KINDS]
             for kind in KINDS:
                 differences = [group[seed][kind] - whole[seed][kind] for seed in group if seed in whole]

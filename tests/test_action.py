@@ -26,6 +26,7 @@ from scs_keras.training.source import Source
 from scs_keras.training.task import task
 from scs_keras.zoo.action import pixels
 from scs_keras.zoo.action.builder import build
+from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close
 
@@ -56,21 +57,44 @@ def test_every_row_of_table_2_for_every_data_set():
     assert presets["scs_action_17_ucf101"].labels[36] == "HandstandPushups"  # 37 in the official list
 
 
+def scs_parameters(kernel, channels, filters):
+    """Of a layer, with two normalised branches."""
+    return kernel**2 * (channels * filters + (channels + filters) * filters) + 6 * filters
+
+
+def table_1():
+    """(kernel, channels in, filters) of the 17 layers."""
+    layers, channels = [(7, 3, 64)], 64
+    for filters in (64, 128, 256, 512):
+        layers += [(3, channels, filters), *[(3, filters, filters)] * 3]
+        channels = filters
+    return layers
+
+
+def test_parameters_of_table_1_are_34_9_million():
+    lines = sum(filters**2 // 2 + 3 * filters for filters in (128, 256, 512))  # 1x1 convolutions, normalised
+    assert len(table_1()) == 17 and sum(scs_parameters(*each) for each in table_1()) + lines == 34_922_368
+    assert 15 * scs_parameters(3, 512, 512) == 106_214_400
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "network", "whole"),
+    ("name", "parameters"),
     [
-        ("scs_action_17", 34_958_272, 35_046_317),
-        ("cbm_action_17", 34_958_272, 35_010_085),
-        ("scs_action_vgg", 106_214_400, None),
-        ("convlstm_action_15", 49_143_872, None),
+        ("scs_action_17", 34_922_368),
+        ("cbm_action_17", 34_922_368),
+        ("scs_action_vgg", 106_214_400),
+        ("cbm_action_vgg", 106_214_400),
+        # Its first layer sees 1,024 channels, and so does the residual line beside it.
+        ("scs_action_inception", 106_214_400 + 9 * 2 * 512 * 512 + 1024 * 512 + 3 * 512),
+        (
+            "convlstm_action_15",
+            sum(4 * (k * k * (c + f) * f + f) + 2 * f for k, c, f in table_1()[:15]),
+        ),
     ],
 )
-def test_parameters_at_paper_size(name, network, whole):
-    """Tab. 1: 17 layers of k²(C F + (C + F) F) + 2 F; the layers behind a backbone are 15 of 512 features."""
-    model = zoo.load(f"{name}_ucf101", weights=None)
-    assert trainable(model.network) == network
-    assert whole is None or trainable(model) == whole
+def test_parameters_at_paper_size(name, parameters):
+    assert trainable(zoo.load(f"{name}_ucf101", weights=None).network) == parameters
 
 
 @pytest.mark.slow
@@ -137,18 +161,33 @@ def test_strides_and_pooling_of_a_convlstm():
 
 def test_what_the_models_see():
     frames = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 4, 3)).astype("uint8")
-    for function in (pixels.moving, pixels.normalized, pixels.unit):
+    for function in (pixels.differences, pixels.normalized, pixels.unit):
         assert_close(function(frames), function(keras.ops.convert_to_tensor(frames)))
-    assert np.all(pixels.moving(frames)[:, 0] == 0) and pixels.unit(frames).max() <= 1
-    np.testing.assert_allclose(
-        pixels.moving(frames)[:, 2], (frames[:, 2] / 255 - frames[:, :3].mean(axis=1) / 255) / pixels.MOTION, atol=1e-4
-    )
+    changes = pixels.differences(frames)
+    assert np.all(changes[:, 0] == 0) and pixels.unit(frames).max() <= 1
+    np.testing.assert_allclose(changes[:, 2], (frames[:, 2].astype(float) - frames[:, 1]) / pixels.STEP, atol=1e-4)
     room = np.full((2, 4, 4, 1), 20.0, "float32")
     room[1] += 5
     room[:, 0, 0] += 10
     seen = pixels.thermal(room)
     assert seen[0, 0, 0, 0] == 5 and seen[1, 0, 0, 0] == 5 and seen[1, 2, 2, 0] == 0
     assert_close(seen, pixels.thermal(keras.ops.convert_to_tensor(room)))
+
+
+def test_the_flow_of_differences_is_that_of_what_moves():
+    random = np.random.default_rng(0)
+    object_ = random.random((16, 16, 1))
+    frames = np.zeros((1, 3, 32, 32, 1), "float32")
+    for time in range(3):
+        frames[0, time, 8:24, 6 + time : 22 + time] = object_
+    goal = FlowOfDifferences(1)
+    changes = np.diff(frames, axis=1, prepend=frames[:, :1])
+    expected, weights = LastFrameFlow(1)(frames - frames[:, :1], None)
+    flow, found = goal(changes, None)
+    assert_close(flow, expected, 1e-3)
+    assert found.tolist() == weights.tolist() == [[0, 1, 1]]
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(goal))
+    assert type(again) is FlowOfDifferences and again.scales == 1
 
 
 # Branches and importance --------------------------------------------------------------------------------------------

@@ -148,13 +148,21 @@ def test_tables_of_the_moving_geometries(benchmark):
 
     def run(study, row, seed, seen, unseen, steps=None):
         return dict(
-            study=study, task="pairs", model="scs", row=row, seed=seed, seen=seen, unseen=unseen, steps_to_95=steps
+            study=study,
+            task="pairs",
+            model="scs",
+            row=row,
+            rate=0.01,
+            seed=seed,
+            seen=seen,
+            unseen=unseen,
+            steps_to_95=steps,
         )
 
     ablations = [run("tab3", "whole", 0, 0.9, 0.5), run("tab3", "whole", 1, 0.8, 0.7)]
     ablations += [run("tab3", "without T2", 1, 0.9, 0.6), run("tab3", "without T2", 2, 0.9, 0.6)]
     lines = tables([run("pairs", "", 0, 0.9, 0.5, 75), run("pairs", "", 1, 0.7, 0.5), *ablations]).splitlines()
-    assert "| pairs | scs | 75, never | 0.800 ± 0.141 | 0.500 ± 0.000 | 0.300 ± 0.141 |" in lines
+    assert "| pairs | scs | 0.01 | 75, never | 0.800 ± 0.141 | 0.500 ± 0.000 | 0.300 ± 0.141 |" in lines
     assert lines[-2:] == [
         "| whole | 0.850 ± 0.071 | 0.600 ± 0.141 |  |  |",
         "| without T2 | 0.900 ± 0.000 | 0.600 ± 0.000 | +0.100 | -0.100 |",
