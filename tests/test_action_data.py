@@ -53,9 +53,7 @@ def labelled(where, count=6, split=True):
 def test_a_table(tmp_path):
     samples = table.read(labelled(tmp_path), "train", preset())
     assert len(samples) == 4 and samples.labels == ("sit", "walk, then run")
-    assert samples.name == f"{tmp_path.name} train" and samples.file_names == tuple(
-        str(tmp_path / f"{i}.mp4") for i in range(4)
-    )
+    assert samples.name == f"{tmp_path.name} train" and samples.file_names == tuple(f"{i}.mp4" for i in range(4))
     x, y, weight = samples[3]
     assert x.shape == (4, 24, 32, 3) and x.dtype == np.uint8 and numbers(x) == [4, 6, 8, 10]
     assert y == 1 and y.dtype == np.int32 and weight == 1 and weight.dtype == np.float32
@@ -346,6 +344,12 @@ def test_frames_of_another_size_than_the_models(tmp_path):
         ValueError, match="a.npz: frames must have the model's size, 12x16 .height x width.. Received: 24x32"
     ):
         table.read(tmp_path, "train", preset(4, (12, 16), 1))
+
+
+def test_frames_of_other_channels_than_the_models(tmp_path):
+    labelled(tmp_path)
+    with pytest.raises(ValueError, match="0.mp4: frames have 3 channels, those of the model 1"):
+        table.read(tmp_path, "train", preset(4, (24, 32), 1))
 
 
 def test_broken_files_are_listed_and_left_out_when_the_user_says_so(tmp_path):

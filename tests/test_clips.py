@@ -115,6 +115,17 @@ def test_evenly_takes_what_is_shown_at_evenly_spaced_times(count, offset):
     assert evenly(seconds, end, count, offset).tolist() == expected
 
 
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 5)
+    assert len(VideoFile(path).seconds) == 5
+    write_video(path, 9)
+    assert len(VideoFile(path).seconds) == 9
+    save_thermal(tmp_path / "a.npz", range(4))
+    assert len(footage(tmp_path / "a.npz").seconds) == 4
+    save_thermal(tmp_path / "a.npz", range(7))
+    assert len(footage(tmp_path / "a.npz").seconds) == 7
+
+
 def test_a_short_video_repeats_its_last_frame(tmp_path):
     found = VideoFile(write_video(tmp_path / "a.mp4", 3))
     assert numbers(found.read(evenly(found.seconds, found.end, 6), SIZE)) == [0, 1, 2, 2, 2, 2]
@@ -265,7 +276,12 @@ def test_arrays_of_degrees_and_of_colours(tmp_path):
     with pytest.raises(ValueError, match="a.npz: frames must have the model's size, 48x64 .* Received: 24x32"):
         found.read([0], (48, 64))
     np.savez(tmp_path / "b.npz", frames=noise(5))
-    np.testing.assert_array_equal(footage(tmp_path / "b.npz").read([1, 4], SIZE), noise(5)[[1, 4]])
+    found = footage(tmp_path / "b.npz")
+    np.testing.assert_array_equal(found.read([1, 4], SIZE), noise(5)[[1, 4]])
+    assert (
+        found.read([1, 4], (30, 30)).shape == (2, 30, 40, 3)
+        and abs(found.read([1], (30, 30)).mean() - noise(5)[1].mean()) < 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,6 +294,7 @@ def test_arrays_of_degrees_and_of_colours(tmp_path):
         ),
         (dict(frames=np.zeros((3, 4, 4, 3))), "frames must be .* uint8, with at least one frame. Received: float64"),
         (dict(frames=np.zeros((0, 4, 4, 3), "uint8")), ".*at least one frame"),
+        (dict(frames=noise(3)[..., :1]), r".*time, height, width, 3., uint8.* Received: uint8 \(3, 24, 32, 1\)"),
         (dict(frames=noise(3), seconds=[0, 2, 1]), "seconds must be ascending, one for each of the 3 frames"),
         (dict(frames=noise(3), seconds=[0, 2]), r"seconds must be ascending.* Received: \(2,\)"),
     ],

@@ -98,7 +98,11 @@ def samples_of(
     notes = [*notes, *_notes(name, videos, broken)]
     name = f"{name} {split}{said}"
     shape = preset.input_shape
-    return ClipSamples(name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, **training)
+    files = dict.fromkeys(span.row.name for video in videos for span in video.spans)
+    return ClipSamples(
+        name, clips, labels, shape, by_frame, balance=balanced, notes=notes, left_out=broken, file_names=tuple(files),
+        **training,
+    )  # fmt: skip
 
 
 def _classes(rows: Sequence[Row], labels: Sequence[str] | None) -> dict[str, str]:
@@ -169,7 +173,9 @@ def _read_all(rows, shape, thorough) -> tuple[list[_Video], list[Broken]]:
     def read(path):
         try:
             found = footage(path)
-            found.read([0], shape[1:3])
+            channels = found.read([0], shape[1:3]).shape[-1]
+            if channels != shape[-1]:
+                raise ValueError(f"frames have {channels} channels, those of the model {shape[-1]}")
             if thorough:
                 check_whole(path)
         except ValueError as error:

@@ -90,9 +90,7 @@ class ClipSamples:
         cache_mb: so many MB of decoded small clips are kept for training.
         notes: what was changed or left out, sentences.
         left_out: (file, reason) of broken files that were left out.
-
-    Attributes:
-        file_names: names of those that the clips are from.
+        file_names: names of the files that the clips are from.
     """
 
     def __init__(
@@ -109,11 +107,12 @@ class ClipSamples:
         cache_mb: float = CACHE_MB,
         notes: Sequence[str] = (),
         left_out: Sequence[Broken] = (),
+        file_names: Sequence[str] = (),
     ):
         self.name, self.clips, self.labels, self.shape = name, list(clips), tuple(labels), tuple(shape)
         self.by_frame, self.flip, self.jitter = by_frame, flip, jitter
         self.notes, self.left_out = tuple(notes), tuple(left_out)
-        self.file_names = tuple(dict.fromkeys(str(clip.path) for clip in self.clips))
+        self.file_names = tuple(file_names)
         counts, self._members = self._classes()
         self.class_weights = class_weights(class_weight, counts, self.labels)
         self.balance = balance

@@ -46,8 +46,7 @@ class Footage(Protocol):
 
         Args:
             indices: of frames.
-            least: (height, width) that frames of pixels are made to cover, their shape kept; those of degrees must
-                have that size.
+            least: (height, width) that RGB frames are made to cover, their shape kept; those of degrees must have it.
 
         Raises:
             ValueError: the file is broken, or its frames have several sizes; the message names the file.
@@ -63,10 +62,19 @@ def footage(path: Path) -> Footage:
         ImportError: PyAV is missing.
     """
     if path.suffix.lower() in ARRAYS:
-        return _array_file(path)
+        return _array_file(path, _version(path))
     if path.suffix.lower() in VIDEOS:
         return VideoFile(path)
     raise ValueError(f"{path}: files of this kind are not read. Expected {', '.join(VIDEOS + ARRAYS)}.")
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes with the file, so that nothing is remembered of one that was written anew; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 # Videos -------------------------------------------------------------------------------------------------------------
@@ -77,7 +85,7 @@ class VideoFile:
 
     def __init__(self, path: Path):
         self.path = path
-        self._ticks, self._keys, unit, promised = _packets(path)
+        self._ticks, self._keys, unit, promised = _packets(path, _version(path))
         self.seconds = (self._ticks - self._ticks[0]) * unit
         self.end = _end(self.seconds)
         self.ends_early = self.end + 1 < 0.8 * promised  # it may be truncated; or only the promise is wrong
@@ -95,7 +103,7 @@ class VideoFile:
 
 
 @functools.lru_cache(maxsize=64)
-def _packets(path: Path) -> tuple[np.ndarray, np.ndarray, float, float]:
+def _packets(path: Path, version: object) -> tuple[np.ndarray, np.ndarray, float, float]:
     """(ticks of all frames, ticks of the key frames, seconds of a tick, seconds that the file says it lasts).
 
     Nothing is decoded where the packets have times.
@@ -228,7 +236,7 @@ def check_whole(path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=2)
-def _array_file(path: Path) -> "ArrayFile":
+def _array_file(path: Path, version: object) -> "ArrayFile":
     """One after the other, all windows of a recording are scored."""
     return ArrayFile(path)
 
@@ -237,7 +245,7 @@ class ArrayFile:
     """Frames in a .npz file, read whole. See `Footage`.
 
     `thermal_centi_c`, (time, height, width) hundredths of a degree C, gives float32 degrees C with one channel;
-    `frames`, (time, height, width, channels), gives uint8, resized as a video is. `seconds`, (time,), are their times;
+    `frames`, (time, height, width, 3), gives uint8 RGB, resized as a video is. `seconds`, (time,), are their times;
     without it there are 25 frames a second.
 
     Raises:
@@ -256,13 +264,14 @@ class ArrayFile:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"{path}: cannot be read ({error}). Expected an array thermal_centi_c (time, height, width), in "
-                "hundredths of a degree C, or frames (time, height, width, channels), uint8; and seconds (time,)."
+                "hundredths of a degree C, or frames (time, height, width, 3), uint8 RGB; and seconds (time,)."
             ) from error
         if name == "thermal_centi_c":
             frames = (frames.astype("float32") / 100)[..., None]
-        if frames.ndim != 4 or 0 in frames.shape or (name == "frames" and frames.dtype != np.uint8):
+        colours = name == "frames"
+        if frames.ndim != 4 or 0 in frames.shape or (colours and (frames.dtype != np.uint8 or frames.shape[-1] != 3)):
             raise ValueError(
-                f"{path}: {name} must be (time, height, width{', channels), uint8' if name == 'frames' else ')'}, with "
+                f"{path}: {name} must be (time, height, width{', 3), uint8' if colours else ')'}, with "
                 f"at least one frame. Received: {frames.dtype} {frames.shape}."
             )
         if np.shape(seconds) != (len(frames),) or (np.diff(seconds) <= 0).any():
@@ -286,20 +295,13 @@ class ArrayFile:
 
 
 def _resized(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Pixels (time, height, width, channels) at another (height, width), bilinear."""
-    height, width = size
-    if frames.shape[1:3] == (height, width):
+    """RGB frames (time, height, width, 3) at another (height, width), bilinear."""
+    if frames.shape[1:3] == size:
         return frames
     from PIL import Image
 
-    channels = [
-        [
-            np.asarray(Image.fromarray(each).resize((width, height), Image.Resampling.BILINEAR))
-            for each in np.moveaxis(frame, -1, 0)
-        ]
-        for frame in frames
-    ]
-    return np.moveaxis(np.array(channels), 1, -1)
+    images = (Image.fromarray(frame).resize((size[1], size[0]), Image.Resampling.BILINEAR) for frame in frames)
+    return np.stack([np.asarray(image) for image in images])
 
 
 def _end(seconds: np.ndarray) -> float:
