@@ -26,6 +26,7 @@ from scs_keras.training.source import Source
 from scs_keras.training.task import task
 from scs_keras.zoo.action import pixels
 from scs_keras.zoo.action.builder import build
+from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close
 
@@ -160,18 +161,33 @@ def test_strides_and_pooling_of_a_convlstm():
 
 def test_what_the_models_see():
     frames = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 4, 3)).astype("uint8")
-    for function in (pixels.moving, pixels.normalized, pixels.unit):
+    for function in (pixels.differences, pixels.normalized, pixels.unit):
         assert_close(function(frames), function(keras.ops.convert_to_tensor(frames)))
-    assert np.all(pixels.moving(frames)[:, 0] == 0) and pixels.unit(frames).max() <= 1
-    np.testing.assert_allclose(
-        pixels.moving(frames)[:, 2], (frames[:, 2] / 255 - frames[:, :3].mean(axis=1) / 255) / pixels.MOTION, atol=1e-4
-    )
+    changes = pixels.differences(frames)
+    assert np.all(changes[:, 0] == 0) and pixels.unit(frames).max() <= 1
+    np.testing.assert_allclose(changes[:, 2], (frames[:, 2].astype(float) - frames[:, 1]) / pixels.STEP, atol=1e-4)
     room = np.full((2, 4, 4, 1), 20.0, "float32")
     room[1] += 5
     room[:, 0, 0] += 10
     seen = pixels.thermal(room)
     assert seen[0, 0, 0, 0] == 5 and seen[1, 0, 0, 0] == 5 and seen[1, 2, 2, 0] == 0
     assert_close(seen, pixels.thermal(keras.ops.convert_to_tensor(room)))
+
+
+def test_the_flow_of_differences_is_that_of_what_moves():
+    random = np.random.default_rng(0)
+    object_ = random.random((16, 16, 1))
+    frames = np.zeros((1, 3, 32, 32, 1), "float32")
+    for time in range(3):
+        frames[0, time, 8:24, 6 + time : 22 + time] = object_
+    goal = FlowOfDifferences(1)
+    changes = np.diff(frames, axis=1, prepend=frames[:, :1])
+    expected, weights = LastFrameFlow(1)(frames - frames[:, :1], None)
+    flow, found = goal(changes, None)
+    assert_close(flow, expected, 1e-3)
+    assert found.tolist() == weights.tolist() == [[0, 1, 1]]
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(goal))
+    assert type(again) is FlowOfDifferences and again.scales == 1
 
 
 # Branches and importance --------------------------------------------------------------------------------------------

@@ -48,7 +48,12 @@ def film_strip(
     for row, label in enumerate(classes):
         top = 0.5 + height + 3 * _BAR * row
         bars = canvas(_LEFT, top, _CELL * len(shown) - 0.06, 2.4 * _BAR)
-        bars.bar(np.arange(len(frames)), probabilities[:, label], width=0.9, color=COLOURS[row % len(COLOURS)])
+        bars.bar(
+            np.arange(len(frames)),
+            probabilities[:, label],
+            width=0.9 if len(frames) <= 60 else 1.0,
+            color=COLOURS[row % len(COLOURS)],
+        )
         bars.set(xlim=(-0.5, len(frames) - 0.5), ylim=(0, 1), xticks=[], yticks=[])
         bars.set_ylabel(labels[label], rotation=0, ha="right", va="center", fontsize=8, color=INK)
         for side in ("top", "right", "left"):
@@ -59,19 +64,19 @@ def film_strip(
 def map_strip(
     path: str | Path, frames: np.ndarray, seconds: Sequence[float], maps: Mapping[str, np.ndarray], title: str
 ) -> None:
-    """Writes a PNG: frames, and below them for each name the channel of its maps that varies most over time and place.
+    """Writes a PNG: frames, and below them the maps of one channel, of which the last of them changes most over time.
 
     Args:
         path, frames, seconds, title: as in `film_strip`.
-        maps: {name: (time, height, width, channels)}.
+        maps: {name: (time, height, width, channels)}, all of the same channels.
     """
     shown = spread(len(frames), MOST_FRAMES)
     height = _CELL * frames.shape[1] / frames.shape[2]
     figure, canvas = _figure(_LEFT + _CELL * len(shown), 0.5 + (height + 0.06) * (1 + len(maps)) + 0.2)
+    *_, last = maps.values()
+    channel = int(last.std(axis=0).mean(axis=(0, 1)).argmax())
     rows = {"frames": frames}
-    for name, each in maps.items():
-        channel = int(each.std(axis=(0, 1, 2)).argmax())
-        rows[f"{name}, channel {channel}"] = each[..., channel : channel + 1]
+    rows |= {f"{name}, channel {channel}": each[..., channel : channel + 1] for name, each in maps.items()}
     for row, (name, values) in enumerate(rows.items()):
         for column, index in enumerate(shown):
             cell = canvas(_LEFT + column * _CELL, 0.4 + row * (height + 0.06), _CELL - 0.06, height)

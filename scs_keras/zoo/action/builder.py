@@ -13,6 +13,7 @@ from scs_keras.core.long_sequence import LTSC
 from scs_keras.core.network import SCSNetwork
 from scs_keras.core.stages import Stage, as_stages
 from scs_keras.core.switch import ASTSGD, STSGD
+from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.action.model import ActionModel
 from scs_keras.zoo.backbones import backbone as named_backbone
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
@@ -34,6 +35,7 @@ def build(
     backbone: str = "",
     backbone_arguments: Mapping[str, Any] | None = None,
     per_frame: bool = False,
+    differences: bool = False,
     hidden: tuple[int, ...] = (),
     dropout: float = 0.0,
     sub_goals: str = "none",
@@ -60,6 +62,7 @@ def build(
         backbone_arguments: of the backbone, such as weights="imagenet", frozen=True.
         per_frame: whether every frame has a class; otherwise the mean of the frames' probabilities is the sequence's,
             in training of those of the second half of the sequence, or of every clip.
+        differences: whether it sees differences of neighbouring frames, not frames; of importance for the flow only.
         hidden, dropout: of `ClassHead`.
         sub_goals: "flow": T1 names the class too, T2 estimates the flow from the last frame; "same": T1 and T2 name the
             class; "spatial": T1 alone is trained; "none".
@@ -91,7 +94,8 @@ def build(
         else:
             made = (SCSNetwork if network == "scs" else ConvLSTMNetwork)(**(arguments or {}), name="network")
             if sub_goals == "flow":
-                parts |= _flow(made, _reduction(features, input_shape), flow_stages, flow_options or {})
+                goal = FlowOfDifferences if differences else LastFrameFlow
+                parts |= _flow(made, _reduction(features, input_shape), flow_stages, goal, flow_options or {})
             model = ActionModel(made, classes, **parts)
     entropy = "sparse_categorical_crossentropy"
     goals: dict[str, Any] = {} if sub_goals == "none" else dict(spatial_loss=entropy)
@@ -159,7 +163,7 @@ def _switch(name, classes, decay_steps):
     return STSGD(temporal=0.5) if name == "cbm" else None
 
 
-def _flow(network, scale, chosen, options):
+def _flow(network, scale, chosen, goal, options):
     """Goal and heads of T2: the flow at the scale of each of the chosen stages, all if none are."""
     scales = list(_scales(network.stages, scale))
     chosen = tuple(chosen) or tuple(range(len(scales)))
@@ -170,7 +174,7 @@ def _flow(network, scale, chosen, options):
     ]
     return dict(
         temporal_head=ScaleHeads(heads, taps=chosen, name="temporal_head"),
-        temporal_goal=LastFrameFlow(tuple(scales[tap] for tap in chosen), **options),
+        temporal_goal=goal(tuple(scales[tap] for tap in chosen), **options),
     )
 
 

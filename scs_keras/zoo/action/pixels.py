@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue in [0, 1]
-MOTION = 0.15  # the typical size of a change
+STEP = 25.5  # of 255, the typical size of a change
 WARMTH_C = 2.0
 
 
@@ -21,14 +21,13 @@ def unit(frames: Any) -> Any:
     return _scaled(frames)
 
 
-def moving(frames: Any) -> Any:
-    """What moves: x_t less the mean of x_0 to x_t, all in [0, 1], over 0.15; float32 (..., time, height, width,
-    channels). What stands still is 0, and so is the first frame."""
-    frames = _scaled(frames)
-    time = frames.shape[-4]
-    so_far = np.arange(1, time + 1, dtype="float32")[:, None, None, None]
-    total = np.cumsum(frames, axis=-4) if isinstance(frames, np.ndarray) else ops.cumsum(frames, axis=-4)
-    return (frames - total / so_far) / MOTION
+def differences(frames: Any) -> Any:
+    """Pixels of 0 to 255: each frame less the one before it, over 25.5; float32 (..., time, height, width, channels).
+    What stands still is 0, and so is the first frame."""
+    frames = _float(frames) / STEP
+    before = (frames[..., :1, :, :, :], frames[..., :-1, :, :, :])
+    join = np.concatenate if isinstance(frames, np.ndarray) else ops.concatenate
+    return frames - join(before, axis=-4)
 
 
 def thermal(celsius: Any) -> Any:

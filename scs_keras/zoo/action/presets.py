@@ -31,9 +31,9 @@ _LABELS = {
 _RGB = ("red, green and blue of 0 to 255 in; probabilities of the classes out", f"{_HERE}.pixels:normalized")
 _UNIT = (_RGB[0], f"{_HERE}.pixels:unit")
 # Of 46 scenes a model learns the places by heart, unless it does not see them.
-_MOVING = (
-    "red, green and blue of 0 to 255 in, of which the model sees what moves; probabilities of the classes out",
-    f"{_HERE}.pixels:moving",
+_CHANGES = (
+    "red, green and blue of 0 to 255 in, of which the model sees what changes; probabilities of the classes out",
+    f"{_HERE}.pixels:differences",
 )
 _CELSIUS = ("degrees C in; probabilities of the classes of every frame out", f"{_HERE}.pixels:thermal")
 
@@ -215,7 +215,7 @@ PRESETS = (
         for data, named in (("ucf101", "UCF-101"), ("hmdb51", "HMDB-51"), ("kinetics", "Kinetics-400"))
         for preset in _of_paper(data, named)
     ),
-    *_small("fight", (16, 48, 64, 3), _FIGHT, pixels=_MOVING),
+    *_small("fight", (16, 48, 64, 3), _FIGHT, pixels=_CHANGES, differences=True),
     *_small("thermal", (16, 24, 32, 1), _THERMAL, pixels=_CELSIUS, per_frame=True),
     _preset(
         "scs_action_importance_small_thermal",
