@@ -163,7 +163,8 @@ def _resizer() -> Callable[[Any, int, int], np.ndarray]:
     """From a frame, width and height to RGB pixels; what it prepares for one size serves all frames of a file."""
     from av.video.reformatter import VideoReformatter
 
-    reformatter, given = VideoReformatter(), dict(format="rgb24", interpolation="BILINEAR")
+    reformatter = VideoReformatter()
+    given: dict[str, Any] = dict(format="rgb24", interpolation="BILINEAR")
 
     def resized(frame: Any, width: int, height: int) -> np.ndarray:
         try:  # one thread, as in decoding: files are read beside each other
