@@ -1,0 +1,33 @@
+"""What the numbers are that a model takes and gives where it is used: their type, range, unit and layout."""
+
+from dataclasses import dataclass
+
+SEQUENCE = ("batch", "time", "height", "width", "channels")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The numbers of one input or output, before `preprocess` or after `postprocess`.
+
+    Attributes:
+        dtype: "uint8" for pictures, else "float32".
+        low, high: smallest and largest value; None where there is no limit.
+        unit: for example "mm/h".
+        layout: names of the axes.
+        note: what else one must know, a sentence.
+    """
+
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    layout: tuple[str, ...] = SEQUENCE
+    note: str = ""
+
+
+PIXELS = Values("uint8", 0, 255, "grey or colour value")
+RAIN = Values(
+    "float32", 0.0, None, "mm/h",
+    note="What is not a number was not measured and is taken as dry; below 0.036 mm/h is dry, above 865 mm/h is 865.",
+)  # fmt: skip
+PROBABILITIES = Values("float32", 0.0, 1.0, "probability", layout=("batch", "classes"))
