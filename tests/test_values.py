@@ -50,7 +50,7 @@ def test_pixels_flows_and_rain():
     assert takes["tau_video_kth"] == PIXELS and PIXELS.dtype == "uint8" and (PIXELS.low, PIXELS.high) == (0, 255)
     assert (takes["tau_video_taxibj"].low, takes["tau_video_taxibj"].high) == (-1.0, 1.0)
     assert takes["tau_video_small_radar"] is RAIN and RAIN.unit == "mm/h" and RAIN.layout == SEQUENCE
-    assert Values() == replace(RAIN, low=None, unit="", note="")
+    assert Values() == replace(RAIN, low=None, unit="", note="", gap=0.0)
 
 
 def test_a_pixel_of_the_radar_videos_is_reflectivity_over_70_dbz():

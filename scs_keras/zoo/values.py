@@ -15,6 +15,9 @@ class Values:
         unit: for example "mm/h".
         layout: names of the axes.
         note: what else one must know, a sentence.
+        gap: no value lies between 0 and this: what is weaker is 0.
+        ranked: the values are those of another image, put where this one has its ranks: of two that hardly differ
+            either may come first.
     """
 
     dtype: str = "float32"
@@ -23,11 +26,14 @@ class Values:
     unit: str = ""
     layout: tuple[str, ...] = SEQUENCE
     note: str = ""
+    gap: float = 0.0
+    ranked: bool = False
 
 
 PIXELS = Values("uint8", 0, 255, "grey or colour value")
 RAIN = Values(
     "float32", 0.0, None, "mm/h",
     note="What is not a number was not measured and is taken as dry; below 0.036 mm/h is dry, above 865 mm/h is 865.",
+    gap=0.051,
 )  # fmt: skip
 PROBABILITIES = Values("float32", 0.0, 1.0, "probability", layout=("batch", "classes"))

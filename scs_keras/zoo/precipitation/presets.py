@@ -1,5 +1,6 @@
 """The precipitation forecasters of the zoo: sizes are rows, not classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from scs_keras.zoo.gains import GAINS
@@ -40,7 +41,7 @@ _NOWCAST = dict(
     postprocess="scs_keras.zoo.precipitation.products:to_rain",
     gives=dict(
         mean=RAIN,
-        matched=RAIN,
+        matched=replace(RAIN, ranked=True),
         probability=Values(low=0.0, high=1.0, unit="probability of at least 0.5, 2, 5, 10 mm/h (the channels)"),
         lost=Values(low=0.0, high=1.0, unit="1 for an image that was found lost", layout=("batch", "time")),
     ),
