@@ -34,12 +34,12 @@ def _refusal(error):
     return f"LiteRT cannot take this model: {reason}. {remedy}"
 
 
-def runner(version: Path) -> Run:
-    """Calls the file in LiteRT, by the names of its signatures."""
+def runner(version: Path, threads: int = 0) -> Run:
+    """Calls the file in LiteRT, by the names of its signatures; `threads` as in `onnx.runner`."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        interpreter = Interpreter(str(version / "litert" / FILE))
+        interpreter = Interpreter(str(version / "litert" / FILE), num_threads=threads or None)
         runners = {name: interpreter.get_signature_runner(name) for name in interpreter.get_signature_list()}
     except (ValueError, RuntimeError) as error:
         raise ValueError(_refusal(error)) from error

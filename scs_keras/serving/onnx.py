@@ -113,14 +113,21 @@ def _quiet():
         logger.setLevel(before)
 
 
-def runner(version: Path) -> Run:
-    """Calls the files in onnxruntime; all are loaded, since a file that does not load counts as not written."""
+def runner(version: Path, threads: int = 0) -> Run:
+    """Calls the files in onnxruntime; all are loaded, since a file that does not load counts as not written.
+
+    Args:
+        version: folder of a version.
+        threads: of one operation; 0 for onnxruntime's choice.
+    """
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     sessions: dict[str, Any] = {}
     for file in sorted((version / "onnx").glob("*.onnx")):
         try:
-            sessions[file.stem] = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+            sessions[file.stem] = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own kinds
             reason = " ".join(str(error).split())[:300]
             raise ValueError(f"onnxruntime does not load {file.name}: {reason}. Leave the format onnx out.") from error

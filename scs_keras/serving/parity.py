@@ -13,7 +13,9 @@ from scs_keras.zoo.values import Values
 
 ABSOLUTE = 1e-5  # in the model's range
 OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
-RELATIVE = 2e-4  # in the preset's own floating point, to the larger of the value and `SMALLEST`
+RELATIVE = (
+    2e-4  # in the preset's own floating point: of the range, or without one of the larger of value and `SMALLEST`
+)
 SMALLEST = 0.1
 STEPS = 1  # of 256, of pixels
 
@@ -148,8 +150,8 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
         allowed: for floating point: `RELATIVE` means a relative difference, else an absolute one.
 
     Returns:
-        difference: the largest: of pixels in steps; of floating point absolute, or relative to the larger of the value
-            and 0.1; of a ranked image of its sorted values.
+        difference: the largest: of pixels in steps; of floating point absolute, or relative to the range of the values
+            and, where they have none, to the larger of the value and 0.1; of a ranked image of its sorted values.
         allowed: the largest that passes.
         flipped: share of values that are 0 in one and at most `values.gap` in the other, which is left out before.
         moved: of a ranked image the share of pixels that have another value.
@@ -159,18 +161,26 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
         return dict(difference=np.inf, allowed=allowed)
     if values.dtype == "uint8":
         return dict(difference=_largest(np.abs(found - expected)), allowed=STEPS)
-    scale = np.maximum(np.abs(expected), SMALLEST) if allowed == RELATIVE else 1.0
+    scale = _scale(expected, values, allowed)
     if values.ranked:
         moved = float(np.mean(np.abs(found - expected) / scale > allowed))
         images = (*expected.shape[:2], -1)
         found, expected = (np.sort(each.reshape(images), axis=-1) for each in (found, expected))
-        scale = np.maximum(np.abs(expected), SMALLEST) if allowed == RELATIVE else 1.0
+        scale = _scale(expected, values, allowed)
         return dict(difference=_largest(np.abs(found - expected) / scale), allowed=allowed, moved=moved)
     flips = ((found == 0) != (expected == 0)) & (np.maximum(found, expected) <= values.gap)
     difference = np.where(flips, 0.0, np.abs(found - expected) / scale)
     return dict(
         difference=_largest(difference), allowed=allowed, **(dict(flipped=float(flips.mean())) if values.gap else {})
     )
+
+
+def _scale(expected, values, allowed):
+    """What a difference is divided by."""
+    if allowed != RELATIVE:
+        return 1.0
+    limited = values.low is not None and values.high is not None
+    return values.high - values.low if limited else np.maximum(np.abs(expected), SMALLEST)
 
 
 def _largest(values):
