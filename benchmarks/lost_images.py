@@ -1,6 +1,6 @@
 """How often a nowcast finds an image that was lost, and takes one for lost that was not; and what bad images do.
 
-    python benchmarks/lost_images.py --data DIR [--every 10] [--model PRESET]
+    python benchmarks/lost_images.py --data DIR [--every 10] [--model PRESET] [--faults blank speckled ...]
 
 Of every so many windows of all files: each observed image in turn is blanked, half-blanked, frozen (the one before
 once more), moved by 20 pixels, speckled (3 % of the pixels at 40 dBZ) or clipped at 25 dBZ. Writes
@@ -63,6 +63,7 @@ def main():
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--every", type=int, default=10)
     parser.add_argument("--model", default="scs_precipitation_nowcast_small_radar")
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS), help="only these")
     arguments = parser.parse_args()
     start, model = provenance(), zoo.load(arguments.model)
     generator, counted, taken = np.random.default_rng(0), {}, []
@@ -70,7 +71,8 @@ def main():
         clean = forecast(model, frames)
         taken.append(clean["lost"])
         observed = amount(frames)
-        for name, spoil in FAULTS.items():
+        for name in arguments.faults:
+            spoil = FAULTS[name]
             for index in range(5):
                 spoilt = frames.copy()
                 spoilt[index] = spoil(frames[index], frames[max(index - 1, 0)], generator)

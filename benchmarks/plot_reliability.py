@@ -1,6 +1,6 @@
 """Draws the reliability diagram of scores that are there: of a JSON of `scs-keras evaluate`, or of a result file.
 
-    python benchmarks/plot_reliability.py benchmarks/results/nowcast_validation_2026-11-26_0.2.0.json docs/reliability.png
+    python benchmarks/plot_reliability.py benchmarks/results/nowcast_validation_2026-11-26_0.2.0.json reliability.png
 
 `scs-keras evaluate PRESET --data DIR --reliability FILE` draws it while it scores.
 """

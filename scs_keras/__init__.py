@@ -17,7 +17,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from scs_keras import zoo
     from scs_keras.core import goals, metrics
-    from scs_keras.core.analysis import expected_chains, temporal_importance
+    from scs_keras.core.analysis import branch_maps, expected_chains, temporal_importance
     from scs_keras.core.cell import SCSCell
     from scs_keras.core.heads import RecurrentHead, ScaleHeads
     from scs_keras.core.inputs import JoinInputs
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ASTSGD", "JoinInputs", "LTSC", "RecurrentHead", "SCS2D", "SCSCell", "SCSModel", "SCSNetwork", "STSGD",
-    "ScaleHeads", "Stage", "SwitchCallback", "expected_chains", "goals", "metrics", "temporal_importance", "zoo",
+    "ScaleHeads", "Stage", "SwitchCallback", "branch_maps", "expected_chains", "goals", "metrics",
+    "temporal_importance", "zoo",
 ]  # fmt: skip
 
 _HOME = {  # module of each name that is not a module itself
@@ -47,6 +48,7 @@ _HOME = {  # module of each name that is not a module itself
     "ScaleHeads": "core.heads",
     "Stage": "core.stages",
     "SwitchCallback": "core.switch_callbacks",
+    "branch_maps": "core.analysis",
     "expected_chains": "core.analysis",
     "temporal_importance": "core.analysis",
 }

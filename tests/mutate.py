@@ -2,7 +2,7 @@
 
 One mutant is one change of one node of the syntax tree: an operator, a comparison, a constant, a condition, an argument
 left out. Each is written into a copy of the package and tested in a process of its own (TensorFlow hangs in forked
-children) by the tests that call the changed function, nearest file and quickest tests first, until one fails. What
+children) by the tests that call the changed function, until one fails; quick ones that call little else first. What
 survives is printed with its place and kept in the result file: kill it with a test, or say there why it computes the
 same. The same command goes on where one that was stopped left off, while the code is the same.
 """
@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TESTS = {  # of each file, nearest first
+TESTS = {  # files of tests that reach a file
     "core/switch.py": ["test_switch", "test_gradients", "test_model", "test_distribute_step"],
     "core/controller.py": ["test_switch", "test_model"],
     "core/switch_callbacks.py": ["test_switch", "test_distribute_step", "test_model"],
@@ -47,7 +47,6 @@ OPERATORS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
-QUICK = 0.5  # seconds: tests that take less come before the others, of all files
 SECONDS = 240  # and four times what the tests take: a mutant that loops for ever is noticed by that
 
 
@@ -79,13 +78,19 @@ def skipped(tree):
 
 
 def enclosing(tree, line):
-    """The first line of the innermost function around a line, its decorators included; None outside of any."""
-    starts = [
-        min([node.lineno, *(each.lineno for each in node.decorator_list)])
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.lineno <= line <= node.end_lineno
-    ]
-    return max(starts, default=None)
+    """The line of the innermost function around a line; None outside of any."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return max((each.lineno for each in functions if each.lineno <= line <= each.end_lineno), default=None)
+
+
+def noting(file):
+    """The source of a file of the package whose functions note for the plugin `reach` that they were called."""
+    tree = ast.parse((ROOT / "scs_keras" / file).read_text())
+    for node in list(ast.walk(tree)):
+        if isinstance(node, ast.FunctionDef):
+            note = f"__import__('builtins').__dict__.setdefault('reached', set()).add(({file!r}, {node.lineno}))"
+            node.body.insert(ast.get_docstring(node) is not None, ast.parse(note).body[0])
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
 def mutants(file):
@@ -122,6 +127,8 @@ def reached(folder, kept):
     """
     kept.mkdir(parents=True, exist_ok=True)
     found = {}
+    for file in TESTS:
+        (folder / "scs_keras" / file).write_text(noting(file))
     for name in dict.fromkeys(name for names in TESTS.values() for name in names):
         record = kept / f"{name}.json"
         if not record.exists():
@@ -132,15 +139,17 @@ def reached(folder, kept):
         tests = json.loads(record.read_text())
         found[name] = {test: (seconds, set(map(tuple, calls))) for test, (seconds, calls) in tests.items()}
         print(f"{name}: {len(tests)} tests, {sum(each[0] for each in found[name].values()):.0f} s", flush=True)
+    for file in TESTS:
+        shutil.copy(ROOT / "scs_keras" / file, folder / "scs_keras" / file)
     return found
 
 
 def chosen_tests(about, reach):
-    """[(test, seconds)] that may notice a mutant, those to try first first."""
+    """[(test, seconds)] that may notice a mutant: first those that are quick and call little else."""
     place = about["file"], about["function"]
     tests = [
-        (name in ELSEWHERE, seconds > QUICK, order, seconds, test)
-        for order, name in enumerate(TESTS[about["file"]])
+        (name in ELSEWHERE, seconds * len(calls), seconds, test)
+        for name in TESTS[about["file"]]
         for test, (seconds, calls) in reach[name].items()
         if place[1] is None or place in calls or name in ELSEWHERE
     ]

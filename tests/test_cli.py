@@ -142,7 +142,7 @@ WRONG = (
     (["evaluate", "tau_video_smal_radar", "--data", "x", "--stride", "2"], "Did you mean 'tau_video_small_radar'"),
     (["evaluate", "--data", "x", "tau_video_smal_radar"], "Did you mean 'tau_video_small_radar'"),
     (["predict", PRESET, "--input", "x", "--output", "y", "--beyond"], "unrecognized arguments: --beyond"),
-    (["presets", "--task", "rain"], "There is no task 'rain'. Allowed: precipitation"),
+    (["presets", "--task", "rain"], "There is no task 'rain'."),
     (["evaluate", "tau", "--data", "x"], "There is no preset 'tau'. All are listed by: scs-keras presets.\n"),
     (["demo", "--output", __file__], f"scs-keras demo: {__file__}: is a file where a folder is needed"),
     (["demo", "--output", "."], 'scs-keras demo: matplotlib is needed: pip install "scs-keras[pictures]"'),

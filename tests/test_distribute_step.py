@@ -69,6 +69,18 @@ def test_two_replicas_equal_one_device(arguments, tolerance, two_replicas):
         assert float(to_numpy(model.switch.p)) == pytest.approx(0.4)
 
 
+def test_clips_are_written_out_where_replicas_must_agree_on_q(monkeypatch):
+    made = {}
+    for name, arguments in dict(
+        astsgd=dict(switch=ASTSGD(), spatial_loss="mse"), stsgd=dict(switch=STSGD()), none=dict(spatial_loss="mse")
+    ).items():
+        made[name] = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))
+        made[name].compile("sgd", "mse", long_sequence=LTSC(2), **arguments)
+    assert not any(model.unroll_clips for model in made.values())
+    monkeypatch.setattr(SCSModel, "replicas", 2)
+    assert [name for name, model in made.items() if model.unroll_clips] == ["astsgd"]
+
+
 def test_a_switch_and_fit_inside_the_scope(two_replicas, tmp_path):
     with two_replicas.scope():
         model = SCSModel(SCSNetwork([2]), keras.layers.Dense(1))

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from scs_keras import goals
+from scs_keras.core.targets import target_of
 
 
 def numpy_of(tensor):
@@ -402,3 +403,17 @@ def test_wrong_options(option):
     ((name, value),) = option.items()
     with pytest.raises(ValueError, match=f"{name} must be .*Received {value}"):
         goals.optical_flow(frames_like, **option)
+
+
+# --- what a goal asks for ---------------------------------------------------------------------------------------------
+
+
+def test_targets_are_constants_and_weights_may_be_none():
+    """What a goal is made of is not trained by its own loss."""
+    tf = pytest.importorskip("tensorflow", reason="looks at TensorFlow's gradients")
+    factor, frames = keras.Variable(2.0), np.ones((1, 2, 3), "float32")
+    with tf.GradientTape() as tape:
+        target = target_of(lambda x, y: ([factor * x, factor * y], None), frames, 3 * frames)
+        total = ops.sum(target.values[0]) + ops.sum(target.values[1])
+    assert tape.gradient(total, factor.value) is None and target.weights is None
+    np.testing.assert_array_equal(numpy_of(target.values[1]), 6 * frames)

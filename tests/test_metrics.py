@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from scs_keras import metrics
+from scs_keras.core import contingency
 
 random = np.random.default_rng(7)
 
@@ -367,7 +368,7 @@ def test_counts_go_on_beyond_what_float32_counts(batch, monkeypatch):
         rest.assign(0.0)
         multiples.assign(16.0)  # 2 ** 24
     hits, misses, _ = (np.float32(batch), np.float32(2 * batch), 0)
-    monkeypatch.setattr(metrics, "contingency_counts", lambda *arguments: (hits, misses, np.float32(0)))
+    monkeypatch.setattr(contingency, "contingency_counts", lambda *arguments: (hits, misses, np.float32(0)))
     for _ in range(5):
         metric.update_state(np.zeros(1), np.zeros(1))
     totals = [int(float(m)) * 2**20 + int(float(rest)) for rest, m in zip(metric.counts, metric.multiples)]

@@ -172,6 +172,7 @@ CASES = {
     "ScaleHeads": lambda folder: None,  # with JoinInputs
     "Stage": scs_network,
     "SwitchCallback": callback,
+    "branch_maps": lambda folder: None,  # tests/test_action.py
     "expected_chains": lambda folder: np.testing.assert_array_equal(scs_keras.expected_chains(1, 1, 0), [0, 2]),
     "goals": goals,
     "metrics": metric_classes,

@@ -74,13 +74,32 @@ def test_netcdf_is_cf(tmp_path):
         np.testing.assert_allclose(file.rainfall_rate_mean[:, 3:], 0.5 * RAIN[4:, 3:], rtol=1e-6)
         np.testing.assert_array_equal(probability.threshold, [0.5, 2, 5, 10])
         expected = np.moveaxis(forecast()["probability"], -1, 0)
-        np.testing.assert_array_equal(
-            probability.transpose("threshold", "time", "y", "x")[:, :, 3:], expected[:, :, 3:]
-        )
+        probability = probability.transpose("threshold", "time", "y", "x")
+        assert np.isnan(probability[:, :, 2]).all() and probability.encoding["dtype"] == "int8"
+        np.testing.assert_allclose(probability[:, :, 3:], expected[:, :, 3:], atol=0.0025 + 1e-6)
         assert pyproj.CRS.from_cf(file.crs.attrs).to_cf()["grid_mapping_name"] == "lambert_azimuthal_equal_area"
         assert rain.attrs["grid_mapping"] == "crs"
     mean = read_event(tmp_path / "f.nc", Reading(variable="rainfall_rate_mean"))
     np.testing.assert_allclose(mean.rain_mm_h[:, 3:], 0.5 * RAIN[4:, 3:], rtol=1e-6)
+
+
+def test_netcdf_packs_probabilities(tmp_path):
+    """0 and 1 exactly, others to the nearest 0.5 %, a byte each before compression."""
+    xarray = pytest.importorskip("xarray", reason="needs xarray, of the extra radar")
+    pytest.importorskip("pyproj", reason="needs pyproj, of the extra radar")
+    made = forecast()
+    made["probability"][0, 3] = 0
+    made["probability"][1, 3] = 1
+    write_forecast(tmp_path / "f.nc", "netcdf", made, observed())
+    with xarray.open_dataset(tmp_path / "f.nc", engine="h5netcdf") as file:
+        assert (file.probability[:, 0, 3] == 0).all() and (file.probability[:, 1, 3] == 1).all()
+        assert file.probability.attrs["comment"] == "packed to the nearest 0.005"
+    with xarray.open_dataset(tmp_path / "f.nc", engine="h5netcdf", mask_and_scale=False) as file:
+        packed = file.probability
+        assert packed.dtype == "int8" and (packed[:, :, 2] == packed.attrs["_FillValue"]).all()
+        assert set(np.unique(packed[:, :, 3:])) <= set(range(-100, 101))  # no value is the mark of no data
+    with h5py.File(tmp_path / "f.nc") as file:
+        assert file["probability"].compression == "gzip" and file["probability"].dtype == "int8"
 
 
 @pytest.mark.parametrize("size", [2.0, None])

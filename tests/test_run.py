@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 
 from scs_keras import ASTSGD, SCSModel, SCSNetwork, zoo
-from scs_keras.training import output, run
+from scs_keras.training import evaluate, output, run
 from scs_keras.training.checkpoint import Checkpoint, minutes_of
 from scs_keras.training.distribute import is_chief, strategy_scope
 from scs_keras.training.output import Output
 from scs_keras.training.precipitation.recipe import PrecipitationRadar
+from scs_keras.training.predict import predict
 from scs_keras.training.recipe import Recipe, converted, with_settings
+from scs_keras.training.source import source
+from scs_keras.training.task import Task
 
 CHECKPOINT, WEIGHTS = "checkpoint.weights.h5", "model.weights.h5"
 
@@ -266,7 +269,7 @@ def test_border_must_leave_some_of_the_crop(radar, tmp_path):
 
 def test_unknown_recipe(radar, tmp_path):
     with pytest.raises(
-        ValueError, match="no recipe, preset or folder of a training 'rain'. .*Allowed: precipitation_radar"
+        ValueError, match="no recipe, preset or folder of a training 'rain'. .*Allowed: .*precipitation_radar"
     ):
         run.train("rain", radar, tmp_path / "x")
 
@@ -452,6 +455,28 @@ def test_weights_and_names_that_do_not_fit_show_before_data_is_read(radar, tmp_p
         with pytest.raises(ValueError, match=message):
             run.train("convlstm_precipitation_small_radar", radar, tmp_path / "out", [setting], verbose=0)
     assert not (tmp_path / "out").exists()
+
+
+def test_how_files_are_read_is_remembered(tmp_path, monkeypatch):
+    """By `evaluate` and `predict` of the training's folder, unless it is said anew."""
+    folder = Output(tmp_path / "run")
+    folder.remember(with_settings(PrecipitationRadar(), ["zr=300,1.4", "variable=DBZH", "steps=7"]).resolve(None))
+    folder.weights.touch()
+    trained, other = source(folder.folder), source("scs_precipitation_small_radar")
+    told = dict(zr="300,1.4", variable="DBZH")
+    assert trained.options("evaluate", {}) == trained.options("evaluate", {}, "radar") == told
+    assert trained.options("evaluate", {}, "folder") == other.options("evaluate", {}) == {}
+    given = dict(steps=None, zr=None, unit=None, variable="")
+    assert trained.options("predict", given) == dict(
+        steps=None, zr="300,1.4", unit=None, variable=""
+    )  # steps: of images
+    assert other.options("predict", given) == given
+    seen = []
+    monkeypatch.setattr(Task, "read", lambda self, *arguments, **options: seen.append(options))
+    evaluate.read(trained, tmp_path, stride=3, zr="200,1.6")
+    monkeypatch.setattr("scs_keras.training.predict.resolve", lambda name: lambda *_, **options: seen.append(options))
+    predict(trained, tmp_path, tmp_path / "out", steps=2, zr=None)
+    assert seen == [dict(told, stride=3, zr="200,1.6"), dict(told, steps=2)]
 
 
 def test_files_are_read_once(radar, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ from scs_keras.training.video_prediction.scores import VideoScores
 from scs_keras.training.video_prediction.video_datasets import read_videos
 from scs_keras.zoo.video_prediction.pictures import prediction_animation, prediction_picture
 from scs_keras.zoo.video_prediction.presets import RAIN
+from tests.radar_case import netcdf, odim, stamp
 
 METRICS = [column.name for column in VideoScores.columns]
 WEIGHTS = "model.weights.h5"
@@ -256,6 +257,41 @@ def test_a_radar_model_reads_radar_events(radar_weights, tmp_path, capsys):
     np.save(tmp_path / "scaled.npy", scaled)
     same = predict(radar_weights, tmp_path / "scaled.npy", tmp_path / "out")
     np.testing.assert_allclose(same["predicted"], made["predicted"], atol=1e-6)
+
+
+def test_a_radar_model_reads_what_services_write(radar_weights, tmp_path, capsys, monkeypatch):
+    """The same event as npz, as a folder of ODIM HDF5 with reflectivity, and as one NetCDF file."""
+    for name in ("prediction_picture", "prediction_animation"):  # seconds
+        monkeypatch.setattr(f"scs_keras.training.video_prediction.predict.{name}", lambda *_: None)
+    rain = save_storm(tmp_path / "radar")
+    expected = predict(radar_weights, tmp_path / "radar" / "storm.npz", tmp_path / "out")
+    (tmp_path / "odim").mkdir()
+    for index, image in enumerate(rain):
+        dbz = np.where(image > 0.01, 10 * np.log10(300 * np.maximum(image, 0.01) ** 1.4), -8888000.0)
+        dbz[0, 0] = -9999000.0
+        odim(tmp_path / "odim" / f"{stamp(index)}.h5", dbz, index, "DBZH")
+    netcdf(tmp_path / "storm.nc", np.where(np.arange(32 * 48).reshape(32, 48) > 0, rain, np.nan))
+    capsys.readouterr()
+    for name, options, said in (
+        ("odim", ["--zr", "300,1.4"], "radar: DBZH in dBZ, Z = 300 R^1.4."),
+        ("storm.nc", [], "radar: rainfall_rate (mm h-1) in mm/h."),
+    ):
+        made = predict(radar_weights, tmp_path / name, tmp_path / "out", *options)
+        np.testing.assert_allclose(made["observed"], expected["observed"], atol=0.01)  # what is below 0.01 mm/h
+        np.testing.assert_allclose(made["rain"], expected["rain"], rtol=0.02, atol=0.05)
+        assert said in capsys.readouterr().out and made["km_per_pixel"] == {"odim": 2, "storm.nc": 1}[name]
+    assert read_event(tmp_path / "out" / "forecast.npz").rain_mm_h.shape == (3, 16, 16)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "odim").rename(tmp_path / "val" / "odim")
+    (tmp_path / "val" / "split.json").write_text('{"train": [], "val": ["odim"]}')
+    notes = task("video_prediction").read("radar", tmp_path / "val", "val", zoo.get_preset("tiny"), zr="300,1.4").notes
+    assert "radar: DBZH in dBZ, Z = 300 R^1.4." in notes
+
+
+def test_options_of_radar_files_are_for_radar_models(trained, tmp_path):
+    np.save(tmp_path / "a.npy", moving_blobs(9))
+    with pytest.raises(SystemExit, match="--unit dBZ is of radar files, which tiny does not see. Leave it out."):
+        predict(trained[1], tmp_path / "a.npy", tmp_path / "out", "--unit", "dBZ")
 
 
 def test_a_radar_model_takes_no_pictures(radar_weights, tmp_path, monkeypatch):

@@ -144,7 +144,7 @@ PRESETS = (replace(others[0], name={name!r}, task={task!r}),)
 
 def test_a_task_is_a_folder_and_no_other_line(new_task):
     before = zoo.tasks()
-    assert before == ["precipitation", "video_prediction"]
+    assert before == ["action", "precipitation", "video_prediction"]
     new_task("toy", ONE.format(name="scs_toy", task="toy"))
     assert zoo.tasks() == [*before, "toy"]
     assert [preset.name for preset in zoo.list_presets("toy")] == ["scs_toy"]
@@ -160,7 +160,7 @@ def test_a_folder_without_presets_is_named(new_task):
 
 def test_a_name_twice_names_both_tasks(new_task):
     new_task("toy", ONE.format(name=PRESETS[0].name, task="toy"))
-    with pytest.raises(ValueError, match=f"unique. Received: '{PRESETS[0].name}' of 'precipitation' and of 'toy'"):
+    with pytest.raises(ValueError, match=f"unique. Received: '{PRESETS[0].name}' of 'action' and of 'toy'"):
         zoo.list_presets()
 
 

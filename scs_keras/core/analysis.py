@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from scs_keras.core.arguments import Tensor
+from scs_keras.core.arguments import Tensor, is_integer
+from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.model import SCSModel
 from scs_keras.core.objective import SUB_GOALS
 from scs_keras.core.switch import check_probability
@@ -90,6 +91,34 @@ def temporal_importance(
             scores[name].append(_sample_scores(score, targets, ops.convert_to_numpy(outputs)))
     spatial, temporal = (np.concatenate(scores[name]) for name in SUB_GOALS)
     return spatial, temporal, temporal - spatial
+
+
+def branch_maps(model: Any, x: Tensor, layer: int = -1) -> dict[str, np.ndarray]:
+    """Feature maps of the branches of one semi-coupled layer, of every frame (Fig. 2b, 4a).
+
+    Args:
+        model: an `SCSModel` on an `SCSNetwork`.
+        x: its inputs.
+        layer: place of the layer in the network; -1 is the last.
+
+    Returns:
+        {"h_s": relu(s_t), "h_t": sigmoid(c_t), "F": their product}, float32 arrays (batch, time, height, width,
+        filters) of the main stream at inference.
+
+    Raises:
+        ValueError: if the model's network has no semi-coupled layers, or not that one.
+    """
+    layers = getattr(getattr(model, "network", None), "scs_layers", [])
+    if not is_integer(layer) or not -len(layers) <= layer < len(layers):
+        raise ValueError(
+            "`branch_maps` looks at a semi-coupled layer of an SCSModel's SCSNetwork. Allowed: layer -1 (the last) or "
+            f"0 to {len(layers) - 1}. Received: layer={layer!r} of {type(model).__name__} with {len(layers)} of them."
+        )
+    sequences, encoding = model.encoded(x)
+    features = swap_time_and_batch(model.features(sequences, encoding))
+    spatial, temporal = (swap_time_and_batch(each) for each in model.network.branches(features, layer))
+    maps = {"h_s": spatial, "h_t": temporal, "F": spatial * temporal}
+    return {name: ops.convert_to_numpy(ops.cast(each, "float32")) for name, each in maps.items()}
 
 
 def _check_goals(model):

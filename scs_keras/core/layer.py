@@ -179,22 +179,43 @@ class SCS2D(KeepsFrozen):
             outputs = self.spatial_branch(u_s, stream, training)  # Eq. 9
             return (outputs if mask is None else hold_last(outputs, mask)), gate
 
-        def step(half, gate):
-            c = half + cell.h_t_recurrent(gate)  # Eq. 5
-            gate = cell.gate_activation(c)
-            return (gate if stream == "main" else c), gate
-
-        halves = self.temporal_branch(u_t, stream, training)
-        length = sequence.shape[0]
-        unroll = (length or UNROLL_UP_TO + 1) <= UNROLL_UP_TO if self.unroll is None else self.unroll
-        results, gate = iterate(step, halves, gate, mask, unroll)
-        if states_at != -1:
-            gate = results[states_at] if stream == "main" else cell.gate_activation(results[states_at])
+        results, gate = self.recurrence(u_t, stream, gate, mask, training, states_at)
         if stream == "main":
             outputs = self.spatial_branch(u_s, stream, training) * results  # Eq. 6
         else:
             outputs = cell.activation(results)  # Eq. 11
         return (outputs if mask is None else hold_last(outputs, mask)), gate
+
+    def recurrence(
+        self,
+        sequence: Tensor,
+        stream: str,
+        gate: Tensor,
+        mask: Tensor | None = None,
+        training: bool = False,
+        states_at: int = -1,
+    ) -> tuple[Tensor, Tensor]:
+        """(results, gate): sigmoid(c_t) of all steps, in the temporal stream c_t (Eq. 5); the rest as in `run`."""
+        cell = self.cell
+
+        def step(half, gate):
+            c = half + cell.h_t_recurrent(gate)
+            gate = cell.gate_activation(c)
+            return (gate if stream == "main" else c), gate
+
+        halves = self.temporal_branch(sequence, stream, training)
+        length = sequence.shape[0]
+        unroll = (length or UNROLL_UP_TO + 1) <= UNROLL_UP_TO if self.unroll is None else self.unroll
+        results, gate = iterate(step, halves, gate, mask, unroll)
+        if states_at != -1:
+            gate = results[states_at] if stream == "main" else cell.gate_activation(results[states_at])
+        return results, gate
+
+    def branches(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        """(relu(s_t), sigmoid(c_t)), what F multiplies (Eq. 6), of a time-major sequence at inference."""
+        sequence = ops.cast(sequence, self.compute_dtype)
+        gate = self.first_gate(self.gate_shape(ops.shape(sequence)[1:]))
+        return self.spatial_branch(sequence, "main", False), self.recurrence(sequence, "main", gate)[0]
 
     def spatial_branch(self, sequence: Tensor, stream: str, training: bool) -> Tensor:
         """relu(s_t), s_t of Eq. 4, for all steps at once."""

@@ -165,12 +165,35 @@ class SCSNetwork(KeepsFrozen):
             for layer in block:
                 u, gate = layer.run(u, stream, states[len(gates)], mask, training, states_at)
                 gates.append(gate)
-            if shortcut is not None:
-                u = u + over_frames(lambda x, s=shortcut: s(x, stream=stream, training=training), line)
-            if pool:
-                u = over_frames(lambda x, p=pool: ops.max_pool(x, p, 2, padding="same", data_format="channels_last"), u)
+            u = self._after_block(u, line, shortcut, pool, stream, training)
             after[stage] = u  # that of the stage's last block stays
         return (u, gates, [after[tap] for tap in taps]) if taps else (u, gates)
+
+    @staticmethod
+    def _after_block(u, line, shortcut, pool, stream="main", training=False):
+        """u with the residual line of its block, which began with `line`, and pooled."""
+        if shortcut is not None:
+            u = u + over_frames(lambda x: shortcut(x, stream=stream, training=training), line)
+        if pool:
+            u = over_frames(lambda x: ops.max_pool(x, pool, 2, padding="same", data_format="channels_last"), u)
+        return u
+
+    def branches(self, sequence: Tensor, layer: int = -1) -> tuple[Tensor, Tensor]:
+        """What h_s and h_t of a layer give to F, relu(s_t) and sigmoid(c_t), in the main stream at inference.
+
+        Args:
+            sequence: (time, batch, height, width, channels).
+            layer: its place among `scs_layers`; -1 is the last.
+        """
+        wanted, u = self.scs_layers[layer], ops.cast(sequence, self.compute_dtype)
+        for block, shortcut, pool in self.blocks:
+            line = u
+            for each in block:
+                if each is wanted:
+                    return each.branches(u)
+                u, _ = each.run(u)
+            u = self._after_block(u, line, shortcut, pool)
+        raise AssertionError
 
     def check_taps(self, taps: tuple[int, ...]) -> None:
         """Raises ValueError if one of `taps` is no stage."""

@@ -77,7 +77,7 @@ def export(
         extra.mkdir()
         write_warmup(extra / "tf_serving_warmup_requests", preset.name, signatures, shape[1:3])
         if preset.labels:
-            (extra / "labels.txt").write_text("\n".join([*preset.labels, ""]))
+            (extra / "labels.txt").write_text("\n".join([*preset.labels, ""]), encoding="utf-8")
         (extra / "preset.json").write_text(json.dumps(_record(model, signatures), indent=1))
         parity = _prove(model, signatures, shape, beside, formats)
         (extra / "parity.json").write_text(json.dumps(parity, indent=1))

@@ -215,8 +215,8 @@ def _golden(preset, shape):
 
 
 def _takes_nan(preset):
-    takes = preset.takes
-    return takes.dtype == "float32" and takes.high is None and bool(np.isfinite(preset.preprocess(np.array([np.nan]))))
+    takes, nothing = preset.takes, np.full((1,) * 5, np.nan, "float32")
+    return takes.dtype == "float32" and takes.high is None and bool(np.isfinite(preset.preprocess(nothing)).all())
 
 
 def _scaled_gap(preset, values):

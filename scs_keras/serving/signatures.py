@@ -59,20 +59,30 @@ def _step_in_values(model, step):
     frames = tuple(spec for spec in step.inputs if not spec.name.startswith("state_"))
     states = step.inputs[len(frames) :]
 
-    def serve(*values):
-        seen = _preprocessed(model, frames, values, one=True)
-        made = step.function(*seen, *values[len(frames) :])
-        return *_answers(model, made[: len(names)]), *made[len(names) :]
+    looks_back = model.preset.takes.looks_back
+    held = _given(model, frames) if looks_back else ()  # the frame before is one more state
+    kept = tuple(Spec(f"state_{len(states) + index}", spec.shape, spec.dtype) for index, spec in enumerate(held))
 
-    outputs = (*_answer_names(model), *step.outputs[len(names) :])
-    return Signature("step", (*_given(model, frames), *states), outputs, serve)
+    def serve(*values):
+        given, before = values[: len(frames)], values[len(frames) + len(states) :]
+        seen = _preprocessed(model, frames, given, before)
+        made = step.function(*seen, *values[len(frames) : len(frames) + len(states)])
+        return *_answers(model, made[: len(names)]), *made[len(names) :], *(given if looks_back else ())
+
+    outputs = (*_answer_names(model), *step.outputs[len(names) :], *(f"next_{spec.name}" for spec in kept))
+    return Signature("step", (*_given(model, frames), *states, *kept), outputs, serve)
 
 
 def _first_in_values(model, first):
-    def serve(*values):
-        return first.function(*_preprocessed(model, first.inputs, values, one=True))
+    given, context = _given(model, first.inputs), getattr(model, "context", ())
+    held = [spec.name not in context for spec in first.inputs] if model.preset.takes.looks_back else []
+    kept = [f"state_{len(first.outputs) + index}" for index in range(sum(held))]
 
-    return Signature("initial_state", _given(model, first.inputs), first.outputs, serve)
+    def serve(*values):
+        frames = [value for value, each in zip(values, held) if each]  # nothing changed before the first
+        return *first.function(*_preprocessed(model, first.inputs, values, ())), *frames
+
+    return Signature("initial_state", given, (*first.outputs, *kept), serve)
 
 
 def _given(model, specs):
@@ -82,16 +92,20 @@ def _given(model, specs):
     return tuple(spec if spec.name in context else Spec(spec.name, spec.shape, dtype) for spec in specs)
 
 
-def _preprocessed(model, specs, values, one=False):
-    """The inputs as the model takes them; `one` frame of each sequence is preprocessed as a sequence of one."""
+def _preprocessed(model, specs, values, before=None):
+    """The inputs as the model takes them; of single frames, `before` has those before them, or none is needed."""
     context = getattr(model, "context", ())
-    lengthened = {
-        spec.name: value[:, None] if one and spec.name not in context else value for spec, value in zip(specs, values)
-    }
+    lengthened = {spec.name: value for spec, value in zip(specs, values)}
+    one = before is not None
+    if one:
+        sequences = [name for name in lengthened if name not in context]
+        for index, name in enumerate(sequences):
+            frames = [*before[index : index + 1], lengthened[name]]
+            lengthened[name] = ops.stack(frames, axis=1)
     single = len(lengthened) == 1
     made = model.preset.preprocess(next(iter(lengthened.values())) if single else lengthened)
     named = dict(zip(lengthened, [made])) if single else made
-    return [each[:, 0] if one and name not in context else each for name, each in named.items()]
+    return [each[:, -1] if one and name not in context else each for name, each in named.items()]
 
 
 # What comes out ---------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def model_card(preset: Preset) -> str:
         f"{preset.summary[0].upper()}{preset.summary[1:]}. Task: {preset.task}. Stands for: {preset.paper_row}.",
         "",
         f"- Input {preset.input_shape}, output {preset.output_shape}. Values: {preset.values}.",
+        *([f"- Classes: {', '.join(preset.labels)}."] if preset.labels else []),
         f"- {record['parameters']:,} parameters, {record['bytes']:,} bytes, sha256 `{record['sha256']}`.",
         f"- Trained {record['date']} with scs-keras {record['version']} on {record['hardware']}, "
         f"{record['minutes']} minutes:",

@@ -87,7 +87,11 @@ def score_model(
 def read(
     source: Source, data: str | Path, dataset: str | None = None, split: str | None = None, **options: Any
 ) -> Samples:
-    """The samples that a model is scored on: by default those of its own data set's scored split."""
+    """The samples that a model is scored on: by default those of its own data set's scored split.
+
+    Of a training the options are those that it was told, unless others are given.
+    """
+    options = source.options("evaluate", options, dataset)
     dataset = dataset or source.dataset
     split = split or source.task.dataset(dataset).scored
     return source.task.read(dataset, data, split, source.preset, **options)

@@ -58,6 +58,10 @@ class Output:
         return self.folder / "log.csv"
 
     @property
+    def left_out(self) -> Path:
+        return self.folder / "left_out.csv"
+
+    @property
     def tensorboard(self) -> Path:
         return self.folder / "tensorboard"
 
@@ -82,7 +86,7 @@ class Output:
         """
         if not self.chief:
             return
-        files = (self.recipe_file, self.checkpoint, self.weights, self.log)
+        files = (self.recipe_file, self.checkpoint, self.weights, self.log, self.left_out)
         check_output_folder(self.folder, [path.name for path in files])
         check_output_folder(self.tensorboard)
         if self.recipe_file.exists():
@@ -92,17 +96,25 @@ class Output:
             check_weights_file(self.checkpoint, "a training", remedy)
         remove_leftovers(self.folder, "|".join(re.escape(path.name) for path in files))
 
-    def remember(self, recipe: Recipe, files: Sequence[str] = ()) -> None:
+    def remember(
+        self, recipe: Recipe, files: Sequence[str] = (), left_out: Sequence[tuple[str | Path, str]] = ()
+    ) -> None:
         """Writes recipe.json, or checks that the folder belongs to the same recipe; errors as `check_same`.
+
+        Where broken files were left out, they are listed in left_out.csv.
 
         Args:
             recipe: with everything filled in.
             files: names of those that are trained on.
+            left_out: (file, reason) of those that were not.
         """
         self.check_same(recipe)
         if not self.recipe_file.exists():
             with self.writing(self.recipe_file) as beside:
                 beside.write_text(_text(recipe, files))
+        if left_out:
+            with self.writing(self.left_out) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([("file", "reason"), *left_out])
 
     def check_same(self, recipe: Recipe) -> None:
         """Raises ValueError if the folder belongs to another recipe, or to version 0.1.0."""

@@ -16,7 +16,7 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
         source: of the model.
         file: what the task's models see, for example a radar event or a video.
         output: folder, made if need be.
-        **options: of the task.
+        **options: of the task; what a training was told holds where they are None.
 
     Raises:
         ValueError: the task has no predictions from files, or the file is bad.
@@ -29,4 +29,4 @@ def predict(source: Source, file: str | Path, output: str | Path, **options: Any
         raise FileNotFoundError(f"{file}: there is no such file.")
     check_output_folder(output)
     check_needs(source.task.predict_needs)
-    print(resolve(source.task.predict)(source, Path(file), Path(output), **options))
+    print(resolve(source.task.predict)(source, Path(file), Path(output), **source.options("predict", options)))

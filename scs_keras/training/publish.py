@@ -87,6 +87,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         + (f" --limit {limit}" if limit else ""),
         files={part: names for part, names in files.items() if names},
         metrics=metrics,
+        **({"labels": list(preset.labels)} if preset.labels else {}),
     )
     write_json(preset.record_path, record)
     with written_beside(preset.card_path) as beside:

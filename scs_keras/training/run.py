@@ -15,7 +15,7 @@ from scs_keras.core.arguments import check_known
 from scs_keras.training.distribute import check_strategy, is_chief, strategy_scope
 from scs_keras.training.output import Output
 from scs_keras.training.recipe import Recipe, TrainingData, with_settings
-from scs_keras.training.samples import Samples, files_of, notes_of, training_dataset
+from scs_keras.training.samples import Samples, files_of, left_out_of, notes_of, training_dataset
 from scs_keras.training.source import is_run
 from scs_keras.training.task import recipes
 from scs_keras.zoo.files import without_optimizer
@@ -38,6 +38,11 @@ class Parts(TrainingData):
     @functools.cached_property
     def val(self) -> Samples:
         return self._recipe.samples(self._folder, "val")
+
+    @property
+    def read(self) -> list[Samples]:
+        """Those that were asked for."""
+        return [vars(self)[part] for part in ("train", "val") if part in vars(self)]
 
 
 def recipe_of(what: str | Path, settings: Iterable[str] = ()) -> Recipe:
@@ -120,7 +125,8 @@ def _fit(recipe, samples, folder, strategy, verbose):
     checkpoint.rehearse(model)
     for note in notes_of(samples.train) if verbose else ():
         print(note)
-    folder.remember(recipe, files_of(samples.train))  # what could be wrong has shown: now it is a training
+    left_out = [each for part in samples.read for each in left_out_of(part)]
+    folder.remember(recipe, files_of(samples.train), left_out)  # what could be wrong has shown: now it is a training
     if step and verbose:
         print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):

@@ -1,7 +1,10 @@
 """Samples: what every reader of data gives, and the stream of training batches that is made of them."""
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +16,7 @@ class Samples(Protocol):
     """A part of a data set, read and checked when it is made.
 
     It may say with `file_names` the names of those that it is from, see `files_of`, and with `notes` what of the files
-    was changed or left out, see `notes_of`.
+    was changed or left out, see `notes_of`, and with `left_out` which broken ones, see `left_out_of`.
 
     Attributes:
         name: of the data, for tables and messages.
@@ -52,6 +55,11 @@ def notes_of(samples: Samples) -> list[str]:
     return list(getattr(samples, "notes", ()))
 
 
+def left_out_of(samples: Samples) -> list[tuple[Path, str]]:
+    """(file, reason) of broken files that were left out because the user said so; [] for samples that do not say."""
+    return list(getattr(samples, "left_out", ()))
+
+
 def training_dataset(samples: Samples, size: int, seed: int = 0, start_step: int = 0) -> Any:
     """The endless stream of training batches from `start_step` on: a `tf.data.Dataset`, on JAX a generator.
 
@@ -71,16 +79,20 @@ def training_dataset(samples: Samples, size: int, seed: int = 0, start_step: int
         return samples.batch(step, size, seed)
 
     if keras.backend.backend() != "tensorflow":
-        return (draw(step) for step in _from(start_step))
+        return _ahead(draw, start_step)
     from scs_keras.training.step_dataset import step_dataset
 
     return step_dataset(draw, start_step)
 
 
-def _from(step: int) -> Iterator[int]:
-    while True:
-        yield step
-        step += 1
+def _ahead(draw: Callable[[int], Any], step: int, count: int = 2) -> Iterator[Any]:
+    """draw(step), draw(step + 1), ... in this order; `count` of them are made while the one before is used."""
+    with ThreadPoolExecutor(count) as threads:
+        coming = deque(threads.submit(draw, step + place) for place in range(count))
+        while True:
+            made, step = coming.popleft().result(), step + 1
+            coming.append(threads.submit(draw, step + count - 1))
+            yield made
 
 
 def spread(size: int, count: int | None = None) -> list[int]:

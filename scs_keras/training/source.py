@@ -1,7 +1,7 @@
 """What the commands are given as PRESET or RUN: a preset of the zoo, or the folder of a training."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Source:
         weights: as for `zoo.load`.
         arguments: those that were changed.
         of_run: whether the weights are those of a training's folder.
+        settings: of its recipe; {} for a preset.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Source:
     weights: str | Path | None
     arguments: dict[str, Any]
     of_run: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -48,6 +50,20 @@ class Source:
     def brought(self) -> bool:
         """Whether the weights are a file that the user gives, which may be another model's."""
         return not self.of_run and self.weights not in (None, "preset")
+
+    def options(self, command: str, given: Mapping[str, Any], dataset: str | None = None) -> dict[str, Any]:
+        """The options of a command that are given (not None), with those that the training was told.
+
+        Args:
+            command: "evaluate" or "predict".
+            given: {Python's name: value}.
+            dataset: whose options the training's are looked for among; None: the model's.
+        """
+        if dataset not in (None, self.dataset):  # whose files the training did not read
+            return dict(given)
+        names = [each.python_name for each in self.task.options_of(command, self.dataset) if each.of_training]
+        told = {name: self.settings[name] for name in names if self.settings.get(name)}
+        return told | {name: value for name, value in given.items() if value is not None or name not in told}
 
     def check_weights(self) -> None:
         """Raises ValueError unless there is a whole file of weights; no model is made for it."""
@@ -112,7 +128,7 @@ def _of_run(folder, weights, settings):
         recipe.changed_preset.check_arguments(changes)
     arguments = {**recipe.arguments, **changes}
     preset = replace(recipe.changed_preset.with_arguments(**changes), dataset=recipe.dataset)
-    return Source(str(folder), preset, output.weights, arguments, of_run=True)
+    return Source(str(folder), preset, output.weights, arguments, of_run=True, settings=output.settings())
 
 
 def _arguments(settings):

@@ -31,7 +31,8 @@ class Option:
     """An option of the command line, `--name`, handed on under its name (with _ for -).
 
     Attributes:
-        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task.
+        command: which command takes it: "evaluate" or "predict"; "" for those of a `Command` of the task; "train" for
+            what only a recipe hands to a reader, from its field of that name.
         name: without the dashes; a name without dashes that is `positional` stands by itself.
         help: one line.
         type: converts the text: int, float, str.
@@ -45,6 +46,8 @@ class Option:
             data sets.
         needs: {package to import: extra of scs-keras that brings it}, asked for first where the option of `evaluate` is
             given.
+        of_training: where the folder of a training is given whose recipe has a setting of this name, that one's value
+            is taken unless another is given.
     """
 
     command: str
@@ -59,6 +62,7 @@ class Option:
     writes: str = ""
     passed_to: str = "predictors"
     needs: Mapping[str, str] = field(default_factory=dict)
+    of_training: bool = False
 
     @property
     def python_name(self) -> str:

@@ -39,6 +39,7 @@ def backbone(
     weights: str | Path | None = None,
     frozen: bool = False,
     until: str | None = None,
+    **arguments: Any,
 ) -> keras.Model:
     """A network of images (batch, height, width, 3), RGB in [0, 1], to feature maps (batch, height, width, channels).
 
@@ -57,6 +58,7 @@ def backbone(
         frozen: whether it is made with `trainable=False`: no gradients, no moving statistics, no dropout; its features
             are a function of the image alone and can be kept (`on_features`).
         until: the name of the layer whose output is the feature map, in place of the last one.
+        **arguments: of `resnet_18` or `googlenet`, for other widths.
 
     Raises:
         ValueError: if the name, the shape or the layer is unknown, or there are no such weights.
@@ -78,9 +80,9 @@ def backbone(
             function, scale = APPLICATIONS[name]
             make, offered = getattr(keras.applications, function), "imagenet" if weights == "imagenet" else None
             pixels = ScaledPixels(scale, flip=scale == "caffe")(inputs)
-            outputs = make(include_top=False, weights=offered, input_tensor=pixels).output
+            outputs = make(include_top=False, weights=offered, input_tensor=pixels, **arguments).output
         else:
-            outputs = OWN[name](ScaledPixels("torch")(inputs))
+            outputs = OWN[name](ScaledPixels("torch")(inputs), **arguments)
         model = keras.Model(inputs, outputs, name=name)
     if weights not in (None, "imagenet"):
         model.load_weights(weights)
@@ -175,11 +177,11 @@ def residual_block(x: Tensor, filters: int, strides: int) -> Tensor:
     return layers.ReLU()(layers.Add()([x, line]))
 
 
-def googlenet(x: Tensor, table: tuple = GOOGLENET) -> Tensor:
+def googlenet(x: Tensor, table: tuple = GOOGLENET, stem: tuple[int, int, int] = (64, 64, 192)) -> Tensor:
     """Szegedy et al. 2015, Table 1, without the classifiers; normalised over the batch where they normalise locally."""
-    x = convolution(x, 64, 7, 2)
+    x = convolution(x, stem[0], 7, 2)
     x = layers.MaxPooling2D(3, 2, padding="same")(x)
-    x = convolution(convolution(x, 64, 1), 192, 3)
+    x = convolution(convolution(x, stem[1], 1), stem[2], 3)
     x = layers.MaxPooling2D(3, 2, padding="same")(x)
     for sizes in table:
         x = layers.MaxPooling2D(3, 2, padding="same")(x) if sizes is None else inception_block(x, *sizes)

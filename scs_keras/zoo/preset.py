@@ -53,7 +53,7 @@ class Preset:
         argument_names: function of `arguments` that returns the names of all arguments of the builder, or "" where
             the builder's own signature has them.
         weights_licence, data_licence: what one may do with them.
-        labels: names of the classes, of models that have some.
+        labels: names of the classes, of models that have some; their builder takes `labels` too.
         changed: the arguments by which it differs from the preset of its name, see `with_arguments`.
     """
 
@@ -123,15 +123,22 @@ class Preset:
                 f"input_shape is (time, height, width, channels), whole numbers of at least 1. Received: {shape!r}. "
                 f"For example: {example}."
             )
-        same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
-        channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
         return replace(
             self,
             arguments={**self.arguments, **changes},
             changed={**self.changed, **changes},
             input_shape=shape,
-            output_shape=(changes.get("output_length", self.output_shape[0]), *shape[1:3], channels),
+            output_shape=self._output_shape(shape, changes),
+            labels=changes.get("labels", self.labels),
         )
+
+    def _output_shape(self, shape, changes):
+        if self.labels:  # one number for each class, of the sequence or of every frame
+            per_frame = len(self.output_shape) == 2
+            return (*((shape[0],) if per_frame else ()), len(changes.get("labels", self.labels)))
+        same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
+        channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
+        return (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
 
     def check_arguments(self, names: Iterable[str]) -> None:
         """Raises ValueError for a name that the builder does not take; the message gives the nearest."""

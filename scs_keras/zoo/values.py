@@ -18,6 +18,7 @@ class Values:
         gap: no value lies between 0 and this: what is weaker is 0.
         ranked: the values are those of another image, put where this one has its ranks: of two that hardly differ
             either may come first.
+        looks_back: whether `preprocess` looks at the frame before each: a stream must keep it.
     """
 
     dtype: str = "float32"
@@ -28,6 +29,7 @@ class Values:
     note: str = ""
     gap: float = 0.0
     ranked: bool = False
+    looks_back: bool = False
 
 
 PIXELS = Values("uint8", 0, 255, "grey or colour value")
@@ -36,4 +38,5 @@ RAIN = Values(
     note="What is not a number was not measured and is taken as dry; below 0.036 mm/h is dry, above 865 mm/h is 865.",
     gap=0.051,
 )  # fmt: skip
+CELSIUS = Values("float32", None, None, "degrees C")
 PROBABILITIES = Values("float32", 0.0, 1.0, "probability", layout=("batch", "classes"))

@@ -1,5 +1,6 @@
 """Folders of data: files in the order of their numbers, and no word less about what is not read."""
 
+import json
 import re
 import warnings
 from collections.abc import Iterable
@@ -35,6 +36,26 @@ def warn_left_out(folder: Path, paths: Iterable[Path], expected: str) -> None:
     """Warns of files and folders that are not read; `expected` says what is."""
     if left_out := named(paths):
         warnings.warn(f"{folder}: not read and left out: {left_out}. Read is {expected}.", stacklevel=3)
+
+
+def listed_split(listing: Path) -> dict[str, list[str]]:
+    """The names in a split.json, {"train": [names], "val": [names], "test": [names]}, of the parts that it has.
+
+    Raises:
+        ValueError: the file is something else, or has a name for training and for scores.
+    """
+    try:
+        content = json.loads(listing.read_text()).items()
+        parts = {name: list(names) for name, names in content if name in ("train", "val", "test")}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{listing}: expected {{"train": [names], "val": [names], "test": [names]}}. Received something else '
+            f"({error!r}). Correct the file, or delete it."
+        ) from error
+    shared = sorted(set(map(str, parts.get("train", []))) & {str(n) for p in ("val", "test") for n in parts.get(p, [])})
+    if shared:
+        raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
+    return parts
 
 
 def _numbers(name):

@@ -11,10 +11,24 @@ import numpy as np
 from scs_keras.core.arguments import is_count
 from scs_keras.training.data.radar_crops import Augmentation, draw_crop, lose_image
 from scs_keras.training.data.radar_event import RadarEvent
-from scs_keras.training.data.radar_files import read_event, read_events
+from scs_keras.training.data.radar_files import is_event, read_event, read_events
 from scs_keras.training.data.radar_quantity import Reading
 
-__all__ = ["Augmentation", "RadarEvent", "RadarSequences", "Reading", "read_event", "read_events"]
+__all__ = [
+    "Augmentation",
+    "RadarEvent",
+    "RadarSequences",
+    "Reading",
+    "is_event",
+    "notes_of_files",
+    "read_event",
+    "read_events",
+]
+
+
+def notes_of_files(events: Sequence[RadarEvent]) -> list[str]:
+    """Sentences on what was filled or taken as something else."""
+    return [f"{event.file}: {note}" for event in events for note in event.notes]
 
 
 class RadarSequences:

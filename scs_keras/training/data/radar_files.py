@@ -76,7 +76,7 @@ def read_events(
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: there is no such folder. Expected a folder with {_LAYOUT}.")
     found = entries(folder)
-    paths = [path for path in found if _is_event(path, reading)]
+    paths = [path for path in found if is_event(path, reading)]
     if not paths:
         raise FileNotFoundError(f"{folder}: the folder has no radar events. {_found(folder)}")
     if not (folder / "split.json").is_file():  # which says what is read
@@ -147,7 +147,8 @@ def _is_radar(path, reading):
     return bool(reading.importer) or path.suffix.lower() in _PER_TIME
 
 
-def _is_event(path, reading):
+def is_event(path: Path, reading: Reading = Reading()) -> bool:
+    """Whether a path is read as an event, by its name: a file of the formats, or a folder with one of them."""
     if path.is_dir():
         return any(each.is_file() and _is_radar(each, reading) for each in no_notes(entries(path)))
     return path.suffix.lower() == ".npz" or path.suffix.lower() in _PER_TIME

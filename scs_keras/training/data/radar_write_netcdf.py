@@ -16,10 +16,14 @@ _MEANING = {
     "model": "rain rate",
 }
 _PACKED = dict(zlib=True, complevel=4)
+_PROBABILITY = dict(_PACKED, dtype="int8", scale_factor=np.float32(0.005), add_offset=np.float32(0.5), _FillValue=-128)
 
 
 def write(path: Path, forecast: Forecast) -> None:
-    """`rainfall_rate_PRODUCT` (time, y, x) in mm h-1, the product for warnings first, and `probability`."""
+    """`rainfall_rate_PRODUCT` (time, y, x) in mm h-1, the product for warnings first, and `probability`.
+
+    Probabilities are packed as CF has it, a byte each, to the nearest 0.5 %; rain is float32 as it is.
+    """
     import xarray
 
     coordinates, dims, mapping = _place(forecast.event.grid, forecast.event)
@@ -45,9 +49,14 @@ def write(path: Path, forecast: Forecast) -> None:
         variables["probability"] = (
             ("threshold", "time", *dims),
             np.where(valid, np.moveaxis(forecast.probability, -1, 0), np.float32(np.nan)),
-            dict(long_name="probability of at least the rain rate threshold", units="1", **more),
-        )
+            dict(
+                long_name="probability of at least the rain rate threshold", units="1",
+                comment="packed to the nearest 0.005", **more,
+            ),
+        )  # fmt: skip
     packed: dict[str, Any] = {name: dict(_PACKED, _FillValue=np.float32(np.nan)) for name in variables}
+    if "probability" in packed:
+        packed["probability"] = _PROBABILITY
     if mapping is not None:
         variables["crs"] = ((), np.int32(0), mapping)
     about = dict(

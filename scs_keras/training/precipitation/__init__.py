@@ -1,21 +1,10 @@
 """Precipitation forecasts from weather radar: data, recipe, scores, predictions and demo."""
 
+from scs_keras.training.data.radar_options import reading_options
 from scs_keras.training.precipitation.recipe import PrecipitationNowcast, PrecipitationRadar
 from scs_keras.training.task import Command, Dataset, Option, Task
 
 _HERE = "scs_keras.training.precipitation"
-
-_READING = {  # what a user says of radar files in place of what these say
-    "zr": "a,b of Z = a R^b that makes rain of reflectivity, e.g. 300,1.4",
-    "unit": "of the numbers in the files: dBZ, mm/h, mm/5min, mm (since the image before), 0.01 mm/h, ...",
-    "variable": "name of the variable, or ODIM quantity, to read",
-    "importer": "of pysteps, for other files: NAME or NAME,argument=value,...",
-}
-
-
-def _reading(command: str) -> tuple[Option, ...]:
-    return tuple(Option(command, name, help) for name, help in _READING.items())
-
 
 TASK = Task(
     name="precipitation",
@@ -25,7 +14,7 @@ TASK = Task(
             scored="val",
             options=(
                 Option("evaluate", "stride", "a window starts at every so many images", type=int, default=1),
-                *_reading("evaluate"),
+                *reading_options("evaluate"),
             ),
         )
     },
@@ -47,7 +36,7 @@ TASK = Task(
     options=(
         Option("predict", "steps", "number of images to forecast", type=int),
         Option("predict", "format", "of the forecast", default="npz", choices=("npz", "netcdf", "odim")),
-        *_reading("predict"),
+        *reading_options("predict"),
         Option(
             "evaluate",
             "baselines",

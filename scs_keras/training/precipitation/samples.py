@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from scs_keras.training.data.radar import Augmentation, RadarEvent, RadarSequences, Reading, read_events
+from scs_keras.training.data.radar import (
+    Augmentation,
+    RadarEvent,
+    RadarSequences,
+    Reading,
+    notes_of_files,
+    read_events,
+)
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.words import option, words
 
@@ -67,7 +74,7 @@ def read(
 
 def said_of(events: Sequence[RadarEvent]) -> list[str]:
     """Sentences on what was filled or taken as something else, and on steps that no model was trained for."""
-    said = [f"{event.file}: {note}" for event in events for note in event.notes]
+    said = notes_of_files(events)
     low, high = TRAINED_STEP_MINUTES
     other = sorted({event.step_minutes for event in events if not low <= event.step_minutes <= high})
     if other:

@@ -1,5 +1,6 @@
 """Video prediction: data sets, recipe, scores, predictions from one's own videos, published checkpoints."""
 
+from scs_keras.training.data.radar_options import reading_options
 from scs_keras.training.task import Command, Dataset, Option, Task
 from scs_keras.training.video_prediction.recipe import VideoPrediction
 
@@ -11,8 +12,8 @@ _DIGITS = {"share of black": (0.75, 1.0), "standard deviation": (0.08, 0.4)}
 _REFLECTIVITY = {"mean": (0.0, 0.6), "standard deviation": (0.0, 0.33)}
 
 
-def _dataset(name, **values):
-    return Dataset(read=f"{_HERE}.samples:{name}", limit=1000, options=(_STRIDE,), **values)
+def _dataset(name, *options, **values):
+    return Dataset(read=f"{_HERE}.samples:{name}", limit=1000, options=(_STRIDE, *options), **values)
 
 
 TASK = Task(
@@ -24,7 +25,7 @@ TASK = Task(
         "kitti_caltech": _dataset("kitti_caltech"),
         "kitti_caltech_bgr": _dataset("kitti_caltech_bgr"),
         "folder": _dataset("folder"),
-        "radar": _dataset("radar", scored="val", usual=_REFLECTIVITY),
+        "radar": _dataset("radar", *reading_options("evaluate"), scored="val", usual=_REFLECTIVITY),
     },
     recipes={"video_prediction": VideoPrediction},
     scores=f"{_HERE}.scores:VideoScores",
@@ -49,5 +50,6 @@ TASK = Task(
         Option(
             "predict", "beyond", "predict what follows the last frame, compare with nothing", flag=True, default=False
         ),
+        *reading_options("predict"),
     ),
 )

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scs_keras.training.data.radar import RadarEvent, read_event
+from scs_keras.training.data.radar import RadarEvent, Reading, is_event, read_event
 from scs_keras.training.scores import text_tables
 from scs_keras.training.source import Source
 from scs_keras.training.unusual import unusual
-from scs_keras.training.video_prediction.radar_videos import event_video
+from scs_keras.training.video_prediction.radar_videos import event_video, said_of
 from scs_keras.training.video_prediction.scores import VideoScores, simple_predictions
 from scs_keras.training.video_prediction.video import Video, check_size, scaled
 from scs_keras.training.video_prediction.video_folder import ARRAYS, read_video
@@ -21,22 +21,31 @@ from scs_keras.zoo.words import option
 _RADAR = "radar"  # the data set whose models see reflectivity
 
 
-def predict(source: Source, file: Path, output: Path, steps: int | None = None, beyond: bool = False) -> str:
+def predict(
+    source: Source,
+    file: Path,
+    output: Path,
+    steps: int | None = None,
+    beyond: bool = False,
+    **reading: str | None,
+) -> str:
     """Writes forecast.npz, forecast.png and forecast.gif from one video, and says so.
 
     forecast.npz holds `predicted` and `observed`, float32 (time, height, width, channels) in [0, 1], and `truth`, if
-    known; from a radar event also the predicted `rain` in mm/h with `valid`, `times`, `step_minutes` and `source`, the
-    layout of an event. What was cut out or changed of the file's frames, and the scores beside those of simple
-    predictions where the truth is known, are in what is returned.
+    known; from a radar event also the predicted `rain` in mm/h with `valid`, `times`, `step_minutes`, `source` and,
+    where it is known, `km_per_pixel`, the layout of an event. How radar files were read, what was cut out or changed of
+    the file's frames, and the scores beside those of simple predictions where the truth is known, are in what is
+    returned.
 
     Args:
         source: of a model of the zoo.
-        file: a video (.npy, .npz, a video file, or a folder of images), for a radar model a radar event (.npz) or an
-            array of reflectivity / 70 dBZ; its last frames count. If it has enough, the very last are the truth that
-            is predicted and compared; otherwise all are observed.
+        file: a video (.npy, .npz, a video file, or a folder of images), for a radar model a radar event, a file or a
+            folder with one file per time, or an array of reflectivity / 70 dBZ; its last frames count. If it has
+            enough, the very last are the truth that is predicted and compared; otherwise all are observed.
         output: folder.
         steps: number of frames to predict; None for the model's.
         beyond: always observe the very last frames and predict what follows them.
+        **reading: what the user says of radar files, see `Reading`.
 
     Raises:
         ValueError: a bad file, one with too few frames, frames of another size or values that the model does not see.
@@ -44,7 +53,8 @@ def predict(source: Source, file: Path, output: Path, steps: int | None = None, 
     if steps is not None and steps < 1:
         raise ValueError(f"{option('steps')} must be at least 1. Received: {steps}.")
     preset = source.preset
-    clip = _read(preset, file, steps or preset.output_shape[0], beyond)
+    event = _radar_event(preset, file, _reading(preset, reading))
+    clip = _read(preset, file, event, steps or preset.output_shape[0], beyond)
     observed, truth = clip.observed, clip.truth
     check_size(str(file), observed.shape, preset.input_shape)
     model = source.load()
@@ -57,7 +67,8 @@ def predict(source: Source, file: Path, output: Path, steps: int | None = None, 
     shown = observed[..., : preset.output_shape[-1]], predicted, truth
     prediction_picture(output / "forecast.png", *shown, f"{file.name}: prediction by {preset.name}")
     prediction_animation(output / "forecast.gif", *shown)
-    said = [f"{file.name}: {clip.video.change}."] if clip.video.change else []
+    said = said_of([event]) if event else []
+    said += [f"{file.name}: {clip.video.change}."] if clip.video.change else []
     said += _unlike(source, file, observed)
     if truth is None:
         compared = "what follows its last frame"
@@ -76,9 +87,17 @@ class _Clip(NamedTuple):
     event: RadarEvent | None
 
 
-def _read(preset, file, made, beyond):
+def _reading(preset, given):
+    """The `Reading` of a radar model's files; raises ValueError where another model's options say one."""
+    given = {name: value for name, value in given.items() if value}
+    if given and preset.dataset != _RADAR:
+        name, value = next(iter(given.items()))
+        raise ValueError(f"{option(name, value)} is of radar files, which {preset.name} does not see. Leave it out.")
+    return Reading(**given)
+
+
+def _read(preset, file, event, made, beyond):
     seen = preset.input_shape[0]
-    event = _radar_event(preset, file)
     video = read_video(file, preset.input_shape[1:]) if event is None else None
     length = len(event.times) if video is None else video.length
     if length < seen:
@@ -94,7 +113,7 @@ def _read(preset, file, made, beyond):
     return _Clip(video, frames[:seen], frames[seen:, ..., : preset.output_shape[-1]] if compare else None, event)
 
 
-def _radar_event(preset, file):
+def _radar_event(preset, file, reading):
     """The event of a radar model's file; None for arrays and for other models.
 
     Raises:
@@ -102,11 +121,11 @@ def _radar_event(preset, file):
     """
     if preset.dataset != _RADAR:
         return None
-    if file.suffix.lower() not in ARRAYS:
+    if not reading.importer and file.suffix.lower() in ARRAYS and (file.suffix.lower() != ".npz" or _has_frames(file)):
+        return None
+    if not reading.importer and not is_event(file):
         raise ValueError(f"{file}: {_sees_radar(preset)}")
-    if file.suffix.lower() == ".npz" and not _has_frames(file):
-        return read_event(file)
-    return None
+    return read_event(file, reading)
 
 
 def _has_frames(file):
@@ -120,7 +139,8 @@ def _has_frames(file):
 def _sees_radar(preset):
     return (
         f"{preset.name} sees radar, reflectivity / {FULL_SCALE_DBZ:g} dBZ in [0, 1]: a radar event (.npz with "
-        "rain in mm/h, valid, times and step_minutes), or an array of floating point of that scale."
+        "rain in mm/h, valid, times and step_minutes; ODIM HDF5, NetCDF or GeoTIFF; or a folder with one file per "
+        "time), or an array of floating point of that scale."
     )
 
 
@@ -135,7 +155,8 @@ def _rain(preset, clip, predicted) -> dict[str, Any]:
         valid=np.ones(predicted.shape[1:3], bool),
         times=last + round(event.step_minutes * 60) * np.arange(1, len(predicted) + 1),
         step_minutes=event.step_minutes,
-        source=f"{preset.name} from {event.name}.npz",
+        source=f"{preset.name} from {event.file}",
+        **({} if event.km_per_pixel is None else {"km_per_pixel": event.km_per_pixel}),
     )
 
 

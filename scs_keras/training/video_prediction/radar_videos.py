@@ -7,12 +7,12 @@ left. For a prediction it is one such tile of one event.
 
 from dataclasses import replace
 
-from scs_keras.training.data.radar import Augmentation, RadarSequences, read_events
+from scs_keras.training.data.radar import Augmentation, RadarSequences, Reading, notes_of_files, read_events
 from scs_keras.training.video_prediction.video import Video, VideoWindows, check_split, described, every, scaled
 from scs_keras.zoo.words import option, words
 
 
-def read(folder, split, shape, stride=None, observed=1):
+def read(folder, split, shape, stride=None, observed=1, **reading):
     """Sequences of radar events.
 
     Args:
@@ -21,6 +21,7 @@ def read(folder, split, shape, stride=None, observed=1):
         shape: (time, side, side, 1) of a sequence.
         stride: "val": a window every so many frames; None: windows do not overlap.
         observed: how many frames of a sequence are observed.
+        **reading: what the user says of the files, see `Reading`.
 
     Raises:
         FileNotFoundError: there is no such folder, or no event in it.
@@ -30,7 +31,7 @@ def read(folder, split, shape, stride=None, observed=1):
     length, height, width, channels = shape
     if channels != 1 or height != width:
         raise ValueError(f"radar gives square frames with 1 channel. Received: a model of {height}x{width}x{channels}.")
-    events = [] if split == "test" else read_events(folder, split)
+    events = [] if split == "test" else read_events(folder, split, reading=Reading(**reading))
     if not events:
         raise ValueError(
             f"{folder}: no radar event belongs to the split {split!r}. "
@@ -58,6 +59,7 @@ class RadarCrops:
     def __init__(self, sequences, side, augmentation=Augmentation(temporal_strides=(1,))):
         self.sequences, self.augmentation = sequences, augmentation
         self.shape, self.file_names = (sequences.length, side, side, 1), _files(sequences.events)
+        self.notes = said_of(sequences.events)
         self.batch(0, 1)  # images that are too small must show before training starts
 
     def __len__(self):
@@ -86,7 +88,7 @@ def _tiles(events, shape, stride):
     if taken < pixels:
         squares = f"squares of {side}x{side}, side by side from the upper left, that have data everywhere"
         notes.append(f"radar: {taken / pixels:.0%} of the pixels with data are in the {squares}; the rest is left out.")
-    notes += described("radar", videos, windows, length)
+    notes += [*described("radar", videos, windows, length), *said_of(events)]
     return VideoWindows("radar", videos, windows, shape, _files(events), notes)
 
 
@@ -123,6 +125,12 @@ def event_video(event, side, observed):
         f"{side}x{side} side by side with data everywhere, the one with most rain in the observed images"
     )
     return replace(_tile(event, area), change=said)
+
+
+def said_of(events):
+    """Sentences on how the events' files were read, and what was filled."""
+    readings = sorted({event.reading for event in events if event.reading})
+    return [*(f"radar: {each}." for each in readings), *notes_of_files(events)]
 
 
 def _size(event):

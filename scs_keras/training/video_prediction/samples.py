@@ -66,8 +66,8 @@ def read(
     return VideoSamples(f"{dataset} {split}", videos, preset.input_shape[0], preset.output_shape[-1], advection)
 
 
-def radar(folder: str | Path, split: str, preset: Preset, stride: int | None = None) -> VideoSamples:
-    return read("radar", folder, split, preset, stride, advection=True, observed=preset.input_shape[0])
+def radar(folder: str | Path, split: str, preset: Preset, stride: int | None = None, **reading: str) -> VideoSamples:
+    return read("radar", folder, split, preset, stride, advection=True, observed=preset.input_shape[0], **reading)
 
 
 moving_mnist = functools.partial(read, "moving_mnist")

@@ -13,7 +13,6 @@ videos and more the last tenth (at least one) of the names is for the test, the 
 fewer, all are for training. Whatever else lies there is named in a warning.
 """
 
-import json
 import warnings
 import zipfile
 import zlib
@@ -21,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scs_keras.training.data.folders import entries, named, no_notes, warn_left_out
+from scs_keras.training.data.clips import MICROSECONDS, VIDEOS, opened, reading
+from scs_keras.training.data.folders import entries, listed_split, named, no_notes, warn_left_out
 from scs_keras.training.video_prediction.images import (
     animation_video,
     described_change,
@@ -43,10 +43,6 @@ from scs_keras.zoo.words import option, words
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 ANIMATIONS = (".gif", ".webp", ".tif", ".tiff", ".png")  # where they hold several images
-VIDEOS = (
-    ".mp4", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".f4v", ".ogv", ".3gp", ".3g2",
-    ".ts", ".mts", ".m2ts", ".vob", ".asf", ".y4m",
-)  # fmt: skip
 ARRAYS = (".npy", ".npz")
 _EXPECTED = (
     "a folder with your videos: .npy or .npz arrays (time, height, width, channels), uint8 or in [0, 1], "
@@ -168,20 +164,7 @@ def _split(folder, paths, split):
 
 
 def _listed(listing, paths, split):
-    try:
-        parts = {
-            name: list(names)
-            for name, names in json.loads(listing.read_text()).items()
-            if name in ("train", "val", "test")
-        }
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f'{listing}: expected {{"train": [names], "val": [names], "test": [names]}}. Received something else '
-            f"({error!r}). Correct the file, or delete it."
-        ) from error
-    shared = sorted(set(map(str, parts.get("train", []))) & {str(n) for p in ("val", "test") for n in parts.get(p, [])})
-    if shared:
-        raise ValueError(f"{listing}: lists videos for training and for scores: {', '.join(shared)}. Keep them apart.")
+    parts = listed_split(listing)
     if not parts.get(split):
         have = ", ".join(name for name, names in parts.items() if names)
         use = words(f"; use {option('split')} with one of these", train="")
@@ -220,28 +203,19 @@ def _frames_of_array(path):
 
 def _video_file(path, frame_shape):
     """All frames of a video file, uint8 at the model's size: decoding them again for every window would take longer."""
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('Video files need PyAV: pip install "scs-keras[video]"') from error
     mode, frames, change, seconds = mode_of(frame_shape[2]), [], "", None
     bits = 8
-    try:
-        # A tag in another encoding than UTF-8 says nothing of the frames.
-        with av.open(str(path), metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise ValueError("it has no pictures, only sound or text")
-            for frame in container.decode(video=0):
-                image = frame.to_image()
-                if frame.rotation:  # as a telephone noted it
-                    image = image.rotate(frame.rotation, expand=True)
-                change = change or described_change(image, frame_shape[:2], frame_shape[2])
-                bits = max(part.bits for part in frame.format.components)
-                frames.append(fit(image.convert(mode), frame_shape[:2]))
-                seconds = frame.time
-            promised = (container.duration or 0) / av.time_base
-    except Exception as error:  # PyAV raises errors of its own, and those of Python, of which not all are OSError
-        raise ValueError(f"{path}: cannot be read as a video ({error}). It may be truncated; get it again.") from error
+    with reading(path), opened(path) as (container, stream):
+        stream.codec_context.thread_count = 0  # as many as there are: it is decoded alone
+        for frame in container.decode(stream):
+            image = frame.to_image()
+            if frame.rotation:  # as a telephone noted it
+                image = image.rotate(frame.rotation, expand=True)
+            change = change or described_change(image, frame_shape[:2], frame_shape[2])
+            bits = max(part.bits for part in frame.format.components)
+            frames.append(fit(image.convert(mode), frame_shape[:2]))
+            seconds = frame.time
+        promised = (container.duration or 0) / MICROSECONDS
     if not frames:
         raise ValueError(f"{path}: the video has no frames.")
     if seconds is not None and seconds + 1 < 0.8 * promised:

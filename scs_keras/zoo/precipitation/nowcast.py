@@ -65,7 +65,7 @@ def observe(images: Tensor, steps: int) -> Observed:
     flow = mean_flow(images, weights=pairs_seen(lost))
     images = fill_lost(images, lost, flow)
     images, path = aligned(images, flow, steps)
-    return Observed(images, scale_filter(images, steps), path, lost)
+    return Observed(images, scale_filter(images, steps, lost), path, lost)
 
 
 class FlowForecaster(AnySize, OutputLength):

@@ -10,7 +10,7 @@ WINDOW = 24.0  # pixels, deviation of the Gaussian window over which correlation
 NOISE = 1e-7  # variance (of dBZ / 70) added to each level: what is dry is correlated with nothing
 
 
-def scale_filter(moved: Tensor, steps: int) -> Tensor:
+def scale_filter(moved: Tensor, steps: int, lost: Tensor | None = None) -> Tensor:
     """Forecasts of least squared error that no training is needed for, in the coordinates of the last image.
 
     The images, moved along the flow to the time of the last one, are split into levels, the differences of
@@ -21,9 +21,13 @@ def scale_filter(moved: Tensor, steps: int) -> Tensor:
     with the correlations r1 and r2 of lag 1 and 2 that it had in the last three images, measured in a window around
     each pixel. What is largest stays. So the small fades soonest, and sooner where it has faded already.
 
+    An image that was filled is a copy of its neighbour and says nothing of how rain fades: pairs with it are left out.
+    Without one of lag 2 the process is taken to be of first order, r2 = r1^2; without one of lag 1, r1 = sqrt(r2).
+
     Args:
         moved: (batch, time, height, width, 1), at least 3 images, scaled to [0, 1] with 0 where it is dry.
         steps: number of future images.
+        lost: (batch, time), 1 for an image that was filled; None for none.
 
     Returns:
         (batch, steps, height, width, 1) in [0, 1]; moving them on along the flow is left to the caller.
@@ -32,6 +36,8 @@ def scale_filter(moved: Tensor, steps: int) -> Tensor:
         Seed, A dynamic and spatial scaling approach to advection forecasting, J. Appl. Meteorol. 42, 2003.
     """
     images = moved[:, -3:, :, :, 0]
+    there = ops.ones_like(images[:, :, 0, 0]) if lost is None else 1.0 - lost[:, -3:]
+    pairs = _pairs(*ops.unstack(there, axis=1))
     smooth, levels = images, []
     for scale in SCALES:
         smoother = blur(smooth, scale)
@@ -40,20 +46,30 @@ def scale_filter(moved: Tensor, steps: int) -> Tensor:
     forecasts = [smooth[:, -1]] * steps
     for level in levels:
         oldest, before, now = ops.unstack(level, axis=1)
-        first, second = _coefficients(oldest, before, now)
+        first, second = _coefficients(oldest, before, now, *pairs)
         for step in range(steps):
             before, now = now, first * now + second * before
             forecasts[step] = forecasts[step] + now
     return ops.clip(ops.stack(forecasts, axis=1), 0.0, 1.0)[..., None]
 
 
-def _coefficients(oldest, before, now):
-    """phi1 and phi2 at each pixel, of a stationary process (Yule-Walker)."""
+def _pairs(oldest, before, now):
+    """Weights (batch, 1, 1) of the pairs (oldest, before), (before, now) and (oldest, now): 1 where both are there, and
+    for all three where no pair is."""
+    pairs = [ops.reshape(one * other, (-1, 1, 1)) for one, other in ((oldest, before), (before, now), (oldest, now))]
+    none = ops.cast(sum(pairs) == 0, "float32")
+    return [each + none for each in pairs]
+
+
+def _coefficients(oldest, before, now, early, late, lag2):
+    """phi1 and phi2 at each pixel, of a stationary process (Yule-Walker); the last three are `_pairs`."""
     products = [oldest * oldest, before * before, now * now, oldest * before, before * now, oldest * now]
     local = ops.unstack(blur(ops.stack(products, axis=1), WINDOW), axis=1)
     deviations = [ops.sqrt(variance + NOISE) for variance in local[:3]]
     # Of two pairs, since one alone is noisy; of lag 2 there is one.
-    r1 = (local[3] + local[4]) / (deviations[0] * deviations[1] + deviations[1] * deviations[2])
-    r1 = ops.clip(r1, 0.0, 0.999)
-    r2 = ops.clip(local[5] / (deviations[0] * deviations[2]), 2 * r1 * r1 - 1 + 1e-3, 0.9995)
+    r1 = early * deviations[0] * deviations[1] + late * deviations[1] * deviations[2]
+    r1 = (early * local[3] + late * local[4]) / ops.maximum(r1, NOISE)
+    r2 = local[5] / (deviations[0] * deviations[2])
+    r1 = ops.clip(ops.where(early + late > 0, r1, ops.sqrt(ops.maximum(r2, NOISE))), 0.0, 0.999)
+    r2 = ops.clip(ops.where(lag2 > 0, r2, r1 * r1), 2 * r1 * r1 - 1 + 1e-3, 0.9995)
     return r1 * (1 - r2) / (1 - r1 * r1), (r2 - r1 * r1) / (1 - r1 * r1)

@@ -1,6 +1,5 @@
 """The base of all video models: shapes, lengths, their checks, and the names of the reference's (OpenSTL's) weights."""
 
-import contextlib
 import inspect
 
 import keras
@@ -10,19 +9,9 @@ from keras import ops
 from scs_keras.core.arguments import check_counts, check_sequence, is_count
 from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.frozen import KeepsFrozen
+from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
-
-
-@contextlib.contextmanager
-def default_dtype(policy):
-    """Layers made inside get this dtype policy (None: the global one), so that a whole model has one dtype."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(before if policy is None else keras.dtype_policies.get(policy))
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 class VideoPredictor(KnowsPreset, OutputLength, RefusesEmpty, KeepsFrozen, keras.Model):

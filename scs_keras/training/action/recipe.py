@@ -1,0 +1,139 @@
+"""The recipe of action recognition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scs_keras import zoo
+from scs_keras.core.arguments import check_known
+from scs_keras.training.recipe import Recipe, TrainingData
+from scs_keras.training.task import task
+
+if TYPE_CHECKING:
+    import keras
+
+    from scs_keras.training.samples import Samples
+
+# Of the data set's reader; what is not given is the data set's own.
+READING = ("fold", "folds", "group", "class_weight", "balanced", "flip", "jitter", "skip_broken", "cache_mb")
+
+
+@dataclass(frozen=True)
+class ActionClips(Recipe):
+    """Action recognition (Sec. 5.5, Tab. 2) on UCF-101, HMDB-51, Kinetics-400 or labelled videos of your own.
+
+        scs-keras train action_clips --data DIR --output DIR
+        scs-keras train lrcn_action_small_fight --data DIR --output DIR
+        scs-keras train action_clips --data MY_VIDEOS --output DIR --set dataset=folder
+
+    The small models learn from 240 clips of fight_detection or five recordings of fir_thermal; what came out, with
+    hardware and minutes, is in their model cards. Your own classes take the place of the preset's. The paper's sizes
+    take its batches (Tab. 8: 40 clips alone, 16 with a backbone) and GPUs. The ablations of Tab. 3 are arguments of the
+    model: `--set model.sub_goals=none --set model.switch=stsgd` (no sub-goals), `model.sub_goals=spatial` (no T2),
+    `model.switch=none` (no ASTSGD), `model.clip_length=null` (no LTSC).
+
+    Attributes:
+        preset, arguments, weights, freeze, steps, batch_size, seed, checkpoint_every: see `Recipe`.
+        dataset: fight, thermal, ucf101, hmdb51, kinetics, folder (one per class) or table (a CSV); "" for the preset's.
+        learning_rate: peak of a cosine schedule; 0 for the preset's.
+        weight_decay: of AdamW.
+        warmup: steps up to the peak.
+        average: of the weights at each step, the moving average's momentum; 0 for none.
+        precision: float32, or mixed_bfloat16 where the processor has it; weights are float32.
+        fold: part of the data that is kept out for validation; none for the data set's own.
+        folds: number of parts; none for the data set's own.
+        group: column of a table whose rows stay together; none for the data set's own.
+        class_weight: "balanced": all classes weigh alike in sum; or a JSON object {label: weight}; none for 1 each.
+        balanced: show all classes equally often, in place of weights.
+        flip: mirror half of the clips; none for the data set's own.
+        jitter: largest change of brightness, contrast and colour; none for the data set's own.
+        skip_broken: leave out files that cannot be read.
+        cache_mb: so many MB of small clips stay decoded; none for the data set's own.
+        validate: validation clips that are scored after each epoch (`val_accuracy`, `val_macro_f1`, `val_cross_entropy`
+            in the logs); 0 for none.
+    """
+
+    task: ClassVar[str] = "action"
+
+    preset: str = "scs_action_small_fight"
+    steps: int = 300
+    batch_size: int = 16
+    checkpoint_every: int = 60
+    learning_rate: float = 0.0
+    weight_decay: float = 1e-3
+    warmup: int = 30
+    average: float = 0.98
+    precision: str = "float32"
+    fold: int | None = None
+    folds: int | None = None
+    group: str | None = None
+    class_weight: str | None = "balanced"
+    balanced: bool | None = None
+    flip: bool | None = None
+    jitter: float | None = None
+    skip_broken: bool | None = None
+    cache_mb: float | None = None
+    validate: int = 0
+
+    def check(self) -> None:
+        super().check()
+        self._reading()
+        check_known("precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
+        if self.validate < 0 or not 0 <= self.average < 1:
+            raise ValueError(
+                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
+                f"Received: validate={self.validate}, average={self.average}."
+            )
+
+    def samples(self, folder: str, split: str) -> "Samples":
+        """Clips with the preset's classes; with those of the data where these are others' data."""
+        options = self._reading()
+        preset = replace(self.changed_preset, labels=()) if self._takes_labels else self.changed_preset
+        return task(self.task).read(self.dataset_name, folder, split, preset, **options)
+
+    def _reading(self):
+        """{name: value} of what is given for the reader.
+
+        Raises:
+            ValueError: the data set does not take one of them.
+        """
+        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
+        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
+        for name in given:
+            check_known(f"setting of the data set {self.dataset_name}", name, known)
+        return given
+
+    @property
+    def _takes_labels(self) -> bool:
+        return self.dataset_name != zoo.get_preset(self.preset).dataset and "labels" not in self.arguments
+
+    def resolve(self, samples: TrainingData) -> Recipe:
+        """The classes of other data take the place of the preset's."""
+        labels = {"labels": tuple(samples.train.labels)} if self._takes_labels else {}
+        return replace(super().resolve(samples), arguments={**self.arguments, **labels})
+
+    def scheduled_arguments(self) -> Mapping[str, Any]:
+        return {} if self.precision == "float32" else {"dtype": self.precision}
+
+    def optimizer(self) -> "keras.optimizers.Optimizer":
+        import keras
+
+        peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
+        warmup = min(self.warmup, self.steps - 1)
+        schedule = keras.optimizers.schedules.CosineDecay(
+            peak / 10, self.steps - warmup, warmup_target=peak, warmup_steps=warmup
+        )
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
+        if self.average:
+            optimizer.use_ema, optimizer.ema_momentum, optimizer.ema_overwrite_frequency = True, self.average, None
+        return optimizer
+
+    def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
+        """(x, y, weight) with x as the model sees it."""
+        x, y, weight = batch
+        return self.changed_preset.preprocess(x), y, weight
+
+    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
+        from scs_keras.training.action.validation import Validation
+
+        return [Validation(samples.val, self.validate)] if self.validate else []

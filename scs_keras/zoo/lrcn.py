@@ -1,0 +1,68 @@
+"""An LSTM on the features of single frames (LRCN, Donahue et al. 2015), as parts of an `SCSModel`."""
+
+from typing import Any
+
+import keras
+
+from scs_keras.core.arguments import Tensor, check_counts
+from scs_keras.core.heads import RecurrentHead
+from scs_keras.zoo.backbones import channels_last, convolution
+
+
+@keras.saving.register_keras_serializable("scs_keras")
+class NoNetwork(keras.Layer):
+    """In place of an `SCSNetwork`: the head gets the backbone's features as they are."""
+
+    def call(self, frames: Tensor, stream: str = "main", training: bool | None = None) -> Tensor:
+        return self.run(frames, stream)[0]
+
+    def run(
+        self,
+        sequence: Tensor,
+        stream: str = "main",
+        states: list[Tensor] | None = None,
+        training: bool = False,
+        states_at: int = -1,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `SCSNetwork.run`.
+
+        Raises:
+            ValueError: for a sub-goal's stream.
+        """
+        if stream != "main":
+            raise ValueError(
+                f"Without a network there are no sub-goals. Allowed: stream='main'. Received: stream={stream!r}. "
+                "Compile the model without spatial_loss and temporal_loss."
+            )
+        return sequence, []
+
+    def initial_states(self, batch_size: Any, height: Any, width: Any) -> list[Tensor]:
+        """None: the state is the head's."""
+        return []
+
+    def compute_output_shape(self, frames_shape: tuple) -> tuple:
+        return tuple(frames_shape)
+
+
+def lstm_head(units: int, after: keras.Layer, dtype: Any = None) -> RecurrentHead:
+    """The mean over the pixels of every frame -> LSTM -> `after`."""
+    return RecurrentHead(keras.layers.LSTM(units, dtype=dtype), after=after, dtype=dtype)
+
+
+def small_cnn(
+    input_shape: tuple[int | None, ...], filters: tuple[int, ...] = (16, 32), kernel_size: int = 3
+) -> keras.Model:
+    """A backbone of a few convolutions of stride 2, each with batch normalisation and ReLU, of any channels.
+
+    Args:
+        input_shape: (height, width, channels) of an image.
+        filters: channels of each convolution.
+        kernel_size: of all.
+    """
+    check_counts(kernel_size=kernel_size, **{f"filters_{index}": each for index, each in enumerate(filters)})
+    inputs = x = keras.Input(tuple(input_shape), name="image")
+    with channels_last():
+        for each in filters:
+            x = convolution(x, each, kernel_size, 2)
+    return keras.Model(inputs, x, name="small_cnn")
