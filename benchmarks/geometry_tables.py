@@ -27,7 +27,7 @@ def tables(runs):
     for (study, task, model, _, rate), group in groups.items():
         if study in ("fig2", "pairs"):
             seen, unseen = ([run[kind] for run in group.values()] for kind in KINDS)
-            steps = ", ".join(str(run["steps_to_95"] or "never") for run in group.values())
+            steps = ", ".join(str(run["steps_to_95"] or "never") for run in group.values()) if rate else ""
             cells = [
                 task,
                 model,
@@ -55,7 +55,9 @@ def draw(runs, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 4, figsize=(16, 4.5), sharey=True)
+    ablations = [run for run in runs if run["study"] == "tab3"]
+    panels = len(TITLES) + bool(ablations)
+    figure, axes = plt.subplots(1, panels, figsize=(4 * panels, 4.5), sharey=True)
     studies = [run for run in runs if run["study"] in ("fig2", "pairs") and "curve" in run]
     colours = {model: f"C{index}" for index, model in enumerate(dict.fromkeys(run["model"] for run in studies))}
     for axis, (task, title) in zip(axes, TITLES.items()):
@@ -69,13 +71,12 @@ def draw(runs, path):
         axes[0].plot([], [], color=colour, label=model)
     axes[0].legend(loc="lower right", fontsize=8)
     axes[0].set_ylabel("accuracy")
-    ablations = [run for run in runs if run["study"] == "tab3"]
-    for kind, marker in zip(KINDS, "ox"):
-        axes[3].plot(
+    for kind, marker in zip(KINDS, "ox") if ablations else ():
+        axes[-1].plot(
             [run["row"] for run in ablations], [run[kind] for run in ablations], marker, color="C0", label=kind
         )
-    axes[3].set(title="Tab. 3 on the task to the left, SCS")
-    axes[3].tick_params("x", rotation=40, labelsize=8)
-    axes[3].legend(fontsize=8)
+        axes[-1].set(title="Tab. 3 on the task to the left, SCS")
+        axes[-1].tick_params("x", rotation=40, labelsize=8)
+        axes[-1].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -13,7 +13,7 @@ in training. Three seeds each of
 
 Beside them stands a matching by correlation that learns nothing.
 
-    python benchmarks/moving_geometries.py --runs RUNS                    all, some 25 processor minutes
+    python benchmarks/moving_geometries.py --runs RUNS                    all, about half an hour of one core
     python benchmarks/moving_geometries.py --runs RUNS --only tab3 --seeds 0
 
 Each training's result is kept in RUNS and not made again, so that it can be interrupted. Writes

@@ -135,6 +135,16 @@ def test_accumulated_batches_equal_the_joint_batch(dtype, long_sequence):
     assert int(to_numpy(accumulated.optimizer.iterations)) == 1
 
 
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_mixed_precision_steps_as_float32_does(clip):
+    """The scale of the loss is in neither the gradients that are clipped nor the step."""
+    start = train(epochs=0)[0].get_weights()
+    exact, mixed = (train(batch=12, clip=clip, dtype=dtype)[0].get_weights() for dtype in (None, "mixed_float16"))
+    moved = [a - b for a, b in zip(exact, start)]
+    assert max(np.abs(each).max() for each in moved) > 0.02
+    assert_close([a - b for a, b in zip(mixed, start)], moved, 3e-3)
+
+
 def test_accumulation_goes_on_over_epochs():
     """Three batches an epoch, two a step: epoch boundaries do not matter, unfinished sums stay."""
     model, _ = train(batch=4, accumulate_steps=2, epochs=2)

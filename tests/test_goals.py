@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from scs_keras import goals
-from scs_keras.core.targets import target_of
+from scs_keras.core.targets import product, target_of
 
 
 def numpy_of(tensor):
@@ -417,3 +417,10 @@ def test_targets_are_constants_and_weights_may_be_none():
         total = ops.sum(target.values[0]) + ops.sum(target.values[1])
     assert tape.gradient(total, factor.value) is None and target.weights is None
     np.testing.assert_array_equal(numpy_of(target.values[1]), 6 * frames)
+
+
+def test_weights_of_goal_and_sample_are_multiplied():
+    whole, frames = np.array([2.0, 0.0]), np.array([[1.0, 3.0, 0.5], [1.0, 1.0, 1.0]])
+    found = numpy_of(product(3, whole, None, frames))
+    np.testing.assert_allclose(found, (whole[:, None] * frames)[..., None])
+    assert product(3, None, None) is None

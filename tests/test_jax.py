@@ -87,6 +87,8 @@ def test_models_train_and_load_on_tensorflow(name, folder):
         (log, variable), *_ = model.switch.logs().items()
         assert found[log][-1] == pytest.approx(float(to_numpy(variable)), rel=1e-5)
         assert_close(loaded.switch.logs()[log].value, variable.value)
+    if name == "accumulated":  # three epochs of two batches, a step of the optimiser each
+        assert found["p"].tolist() == pytest.approx([0.375, 0.25, 0.125])
     train(loaded, epochs=1)  # training goes on here
 
 

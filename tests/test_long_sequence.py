@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scs_keras import ASTSGD, LTSC, STSGD, SCSModel, SCSNetwork
+from scs_keras.core.keras_step import KerasStep
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from tests.checks import assert_close, random, randomize, to_numpy
 
@@ -354,6 +355,13 @@ def operations(frames):
 @pytest.mark.slow
 def test_the_graph_does_not_grow_with_the_sequence():
     assert operations(17) == operations(9)
+
+
+def test_the_loop_of_other_backends_is_written_out():
+    loop = KerasStep.loop  # which asks for nothing of the model
+    carried, parts = loop(None, lambda index, sums: (sums + index, (2.0 * sums, index)), 3, tf.constant(1.0))
+    assert float(carried) == 4.0
+    assert_close(parts, (np.array([2.0, 2.0, 4.0]), np.array([0, 1, 2])))
 
 
 def test_clips_of_a_run_differ_in_their_place_only():

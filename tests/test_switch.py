@@ -251,7 +251,7 @@ def test_controller_takes_a_policy_gradient_step():
     """weights += rate * (reward - baseline) * d log N(a; m, sigma) / d weights, with a the logit drawn."""
     controller = Controller(keras.random.SeedGenerator(5))
     weights = [*controller.kernels, *controller.biases]
-    losses = [(2.0, 3.0, 4.0), (1.5, 2.5, 3.0), (1.5, 2.0, 1.0)]
+    losses = [(0.2, 0.3, 0.4), (0.15, 0.25, 0.3), (0.15, 0.2, 0.1)]
     baseline = 0.0
     for index, step in enumerate(losses):
         before = [tf.constant(to_numpy(w), "float32") for w in weights]
@@ -265,13 +265,13 @@ def test_controller_takes_a_policy_gradient_step():
             action = tf.stop_gradient(mean + controller.sigma * controller.noise)
             log_probability = -((action - mean) ** 2) / (2 * controller.sigma**2)
         gradients = tape.gradient(log_probability, before)
-        q = controller(*map(tf.constant, step), tf.constant(4.0))
+        q = controller(*map(tf.constant, step), tf.constant(0.4))
         reward = 0.0 if index == 0 else np.log(losses[index - 1][2] / step[2])
         expected = [w + controller.rate * (reward - baseline) * g for w, g in zip(before, gradients)]
         assert_close([w.value for w in weights], expected)
         assert index == 0 or any(np.any(to_numpy(w) != to_numpy(b)) for w, b in zip(weights, before))
         baseline = 0.9 * baseline + 0.1 * reward
-        assert_close(controller.features, np.log(np.array([step]) / 4.0))
+        assert_close(controller.features, np.log(np.array([step]) / 0.4))
         assert 0 < float(q) < 1
     assert not controller.trainable_variables
 

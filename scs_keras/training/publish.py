@@ -76,7 +76,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         bytes=os.path.getsize(preset.weights_path),
         parameters=sum(int(np.prod(v.shape)) for v in model.trainable_variables),
         recipe=name_of(recipe),
-        settings={key: value for key, value in output.settings().items() if value not in ({}, [], "")},
+        settings={key: value for key, value in output.settings().items() if value not in ({}, [], "", None)},
         hardware=(
             f"{os.cpu_count()} CPU cores ({platform.machine()}), Keras {keras.__version__} on {keras.backend.backend()}"
         ),

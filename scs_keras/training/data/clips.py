@@ -164,9 +164,15 @@ def _resizer() -> Callable[[Any, int, int], np.ndarray]:
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()
-    return lambda frame, width, height: reformatter.reformat(
-        frame, width, height, format="rgb24", interpolation="BILINEAR"
-    ).to_ndarray()
+    given: dict[str, Any] = dict(format="rgb24", interpolation="BILINEAR")
+
+    def resized(frame: Any, width: int, height: int) -> np.ndarray:
+        try:  # one thread, as in decoding: files are read beside each other
+            return reformatter.reformat(frame, width, height, **given, threads=1).to_ndarray()
+        except TypeError:  # earlier versions of PyAV have none
+            return reformatter.reformat(frame, width, height, **given).to_ndarray()
+
+    return resized
 
 
 def _upright(frame: Any, least: tuple[int, int], resized: Callable[[Any, int, int], np.ndarray]) -> np.ndarray:
