@@ -22,7 +22,8 @@ from scs_keras.zoo.files import written_beside
 
 RESULTS = Path(__file__).parent / "results"
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
-PACKAGES = ("keras", "numpy", "tensorflow", "jax")  # whose versions matter, by the names they are imported under
+# Packages whose versions matter, by the names they are imported under.
+PACKAGES = ("keras", "numpy", "tensorflow", "jax", "tf2onnx", "onnxruntime", "ai_edge_litert")
 OPERATION = re.compile(r"[^:]*:(\w+)$")  # of an event's name: "layer/Conv2D:Conv2D"
 
 

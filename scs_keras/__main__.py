@@ -317,15 +317,20 @@ def add_export(parser, subject):
     _add_source(parser)
     parser.add_argument("--output", required=True, help="folder; a version directory is made in it")
     parser.add_argument("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="frame size in pixels")
+    parser.add_argument("--steps", type=int, help="number of frames to predict; by default the model's")
+    parser.add_argument(
+        "--format", nargs="+", default=["saved_model"], help="saved_model (always written), onnx, litert"
+    )
     parser.set_defaults(run=export)
 
 
-def export(source, weights, set, output, size):
+def export(source, weights, set, output, size, steps, format):
     model = _source(source, weights, set)
-    from scs_keras.serving.export import check_arguments, export
+    from scs_keras.serving.export import check_arguments, export, how_to_stream
 
-    check_arguments(output, size)
-    print(export(model.load(), output, size))
+    check_arguments(output, size, steps, format)
+    made = model.load()
+    print("\n".join([str(export(made, output, size, steps, format)), *how_to_stream(made)]))
 
 
 def add_publish(parser, subject):

@@ -134,7 +134,7 @@ def test_frame_by_frame_is_the_whole(model):
     """For models that stream; the others are served whole only."""
     streams = hasattr(model, "reduce_outputs")
     names = [signature.name for signature in zoo.signatures(model)]
-    assert names == (["serving_default", "step", "initial_state"] if streams else ["serving_default"])
+    assert names == (["model", "step", "initial_state"] if streams else ["model"])
     if streams:
         check_step(model, inputs(model.preset))
 

@@ -244,9 +244,10 @@ def test_signatures_of_several_inputs():
     whole, step, initial_state = model.signatures()
     assert whole.inputs == (Spec("frames", (7, 5, 5, 2)), Spec("image", (5, 5, 1)), Spec("speed", (7, 3)))
     assert [spec.name for spec in step.inputs] == ["frames", "speed", *(f"state_{index}" for index in range(4))]
-    assert initial_state.inputs == (Spec("image", (5, 5, 1)),)
+    assert initial_state.inputs == (Spec("frames", (5, 5, 2)), Spec("image", (5, 5, 1)), Spec("speed", (3,)))
     assert_close(whole.function(FRAMES, IMAGE, SPEED)[0], model(INPUTS))
-    output, *_ = step.function(FRAMES[:, 0], SPEED[:, 0], *initial_state.function(ops.convert_to_tensor(IMAGE)))
+    before = initial_state.function(FRAMES[:, 0], ops.convert_to_tensor(IMAGE), SPEED[:, 0])
+    output, *_ = step.function(FRAMES[:, 0], SPEED[:, 0], *before)
     assert_close(output, model(INPUTS)[:, 0])
 
 

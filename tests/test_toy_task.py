@@ -105,8 +105,9 @@ def test_it_exports(trained, tmp_path):
     run("export", trained[1], "--output", tmp_path / "served")
     frames = zoo.get_preset(NAME).make_example()
     served = tf.saved_model.load(str(tmp_path / "served" / "1"))
-    output = served.signatures["serving_default"](frames=tf.constant(frames))["output"]
-    assert int(np.argmax(output)) == 1
+    answer = served.signatures["serving_default"](frames=tf.constant(frames))
+    assert int(np.argmax(answer["output"])) == 1 and answer["labels"][0, 0] == b"right"
+    assert (tmp_path / "served" / "1" / "assets.extra" / "labels.txt").read_text() == "left\nright\n"
 
 
 def test_it_is_published_with_a_card(trained, tmp_path, monkeypatch):

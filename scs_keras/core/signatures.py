@@ -7,24 +7,20 @@ from typing import Any
 import keras
 from keras import ops, tree
 
-from scs_keras.core.states import Shape
-
 
 @dataclass(frozen=True)
 class Spec:
-    """One input of a signature.
+    """One input of a signature. A free batch axis comes first: a server makes batches of what several clients ask.
 
     Attributes:
         name: of the input.
         shape: without the batch axis; None where a size is free.
         dtype: for example "float32".
-        batched: whether there is a batch axis, which is free.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: str = "float32"
-    batched: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,9 +28,9 @@ class Signature:
     """One way to call a served model.
 
     Attributes:
-        name: of the signature; "serving_default" is the one that every model has.
+        name: of the signature; "model" is the one that every model has.
         inputs: in the order of the function's arguments.
-        outputs: names of what the function returns, in that order.
+        outputs: names of what the function returns, in that order; the batch axis comes first in each.
         function: from tensors to a sequence of tensors.
     """
 
@@ -52,7 +48,7 @@ def whole(model: keras.Model, input_shape: tuple | dict) -> Signature:
     def serve(*values):
         return output_values(model, model(_together(input_shape, values), training=False))
 
-    return Signature("serving_default", specs, output_names(model), serve)
+    return Signature("model", specs, output_names(model), serve)
 
 
 def specs_of(shapes: tuple | dict, name: str = "frames") -> tuple[Spec, ...]:
@@ -67,10 +63,9 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
 
         step: `frame` (batch, height, width, channels), `state_0`, ... to `output` (or the model's `products`),
             `next_state_0`, ...
-        initial_state: `batch_size` (scalar int32) to `state_0`, ...
+        initial_state: the first `frame` to `state_0`, ..., what is there before it; it goes to `step` after that.
 
-    Of several inputs the frames have their names, and `initial_state` takes those that hold for a whole sequence, if
-    there are any, in place of `batch_size`.
+    Of several inputs the frames have their names, and `initial_state` also takes those that hold for a whole sequence.
 
     Args:
         model: the model.
@@ -100,15 +95,15 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         return *output_values(model, output), *following
 
     def initial_state(*values):
-        if not context:
-            filled = {name: Shape((values[0], *shape)) for name, shape in shapes.items()}
-            return model.initial_states(filled if several else filled["frame"])
-        batch = ops.shape(values[0])[0]
-        sequences = {name: Shape((batch, *shape)) for name, shape in shapes.items() if name not in context}
-        return model.initial_states({**sequences, **dict(zip(context, values))})
+        given = dict(zip(shapes, values))
+        sequences = {
+            name: value if name in context else ops.repeat(value[:, None], shapes[name][0] or 1, axis=1)
+            for name, value in given.items()
+        }
+        return model.initial_states(sequences if several else sequences["frame"])
 
     outputs = output_names(model)
-    before = specs_of({name: shapes[name] for name in context}) or (Spec("batch_size", (), "int32", batched=False),)
+    before = specs_of({name: shape if name in context else shape[1:] for name, shape in shapes.items()})
     return (
         Signature("step", (*frames, *specs), (*outputs, *(f"next_{name}" for name in names)), step),
         Signature("initial_state", before, names, initial_state),

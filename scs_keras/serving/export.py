@@ -1,70 +1,97 @@
-"""SavedModel export for TF Serving."""
+"""From a model of the zoo to a version that TF Serving serves, with the proof that it gives the model's numbers."""
 
+import importlib.util
 import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import keras
-import numpy as np
 
 import scs_keras
-from scs_keras import zoo
-from scs_keras.core.signatures import output_of, output_values
-from scs_keras.zoo.files import check_output_folder, remove_leftovers, written_beside
+from scs_keras.core.arguments import check_known
+from scs_keras.core.signatures import Signature
+from scs_keras.serving.parity import Reference
+from scs_keras.serving.saved_model import saved_model_runner, write_saved_model
+from scs_keras.serving.signatures import served_signatures, values_of
+from scs_keras.serving.tf_serving import versions_in, write_tf_serving
+from scs_keras.serving.warmup import write_warmup
+from scs_keras.zoo.files import check_output_folder, remove_leftovers, temporary_beside
+from scs_keras.zoo.reference import resolve
 from scs_keras.zoo.words import option, words
 
-TOLERANCE = 1e-5
+SAVED_MODEL = "saved_model"
+FORMATS = {  # {name: (module with `write` and `runner`, packages that it imports)}; each also an extra of the package
+    SAVED_MODEL: ("", ()),
+    "onnx": ("scs_keras.serving.onnx", ("tf2onnx", "onnxruntime")),
+    "litert": ("scs_keras.serving.litert", ("ai_edge_litert",)),
+}
 
 
-def export(model: keras.Model, output: str | Path, size: tuple[int, int] | None = None) -> Path:
+def export(
+    model: keras.Model,
+    output: str | Path,
+    size: tuple[int, int] | None = None,
+    steps: int | None = None,
+    formats: Sequence[str] = (SAVED_MODEL,),
+) -> Path:
     """Exports a model of the zoo and returns the version directory, the next free integer in `output`.
 
-    The signatures are those of `zoo.signatures(model)`, with free batch sizes and all floating point as float32:
-        serving_default: `frames` (batch, time, height, width, channels) to `output`.
-    and of models that stream:
-        step: `frame` (batch, height, width, channels), `state_0`, ... to `output`, `next_state_0`, ...; TF Serving
-            keeps nothing between calls, so the state goes in and out with each.
-        initial_state: `batch_size` (scalar int32) to `state_0`, ...
-
-    The export is loaded again and compared with the model before it gets its name; the largest
-    differences stand in `assets.extra/parity.json`, the names of a classifier's classes, one a line in the order of
-    its outputs, in `assets.extra/labels.txt`.
+    A version has the signatures of `served_signatures`, `assets.extra` (labels.txt of classes, preset.json,
+    parity.json, and requests with which TF Serving warms up) and the files of the other formats. It gets its name when
+    all of it is there and gives the model's numbers; `output`/tf_serving has configurations for the server.
 
     Args:
         model: of the zoo, with its `preset` and the weights to export.
         output: folder that TF Serving watches.
-        size: (height, width) of the frames; None for the preset's.
+        size: (height, width) of the frames; None for the preset's, and where the model takes any, for any.
+        steps: number of frames to predict; None for the model's.
+        formats: those to write beside the SavedModel, of `FORMATS`.
 
     Raises:
-        ValueError: for a model without preset, a size below 1, another backend than TensorFlow, or an export that
-            does not give the model's numbers.
+        ValueError: for a model without preset, a size below 1 or one that the model cannot take, another backend than
+            TensorFlow, or an export that does not give the model's numbers.
+        ImportError: a package of a format is not installed.
         OSError: nothing can be written to `output`.
     """
-    check_arguments(output, size)
-    if getattr(model, "preset", None) is None:
+    check_arguments(output, size, steps, formats)
+    preset = getattr(model, "preset", None)
+    if preset is None:
         raise ValueError(
             f"Export takes a model of the zoo. Received: {type(model).__name__} without a `preset`. "
             "For example: export(zoo.load(NAME), output)."
         )
-    time, height, width, channels = model.preset.input_shape
-    frame = (*(size or (height, width)), channels)
-    signatures = zoo.signatures(model, (time, *frame))
+    if steps is not None:
+        _lengthen(model, steps)
+    time, *frame, channels = preset.input_shape
+    shape = (time, *(size or frame), channels)
+    free = size is None and getattr(model, "takes_any_size", False)
+    signatures = served_signatures(model, (time, None, None, channels) if free else shape)
     output = Path(output)
-    remove_leftovers(output, "[0-9]+")
-    versions = (int(path.name) for path in output.glob("*") if path.name.isdigit())
-    path = output / str(1 + max(versions, default=0))
-    with written_beside(path) as beside:  # TF Serving sees folders whose name is a number
-        _write(model, signatures, beside)
-        parity = check(model, signatures, beside)
-        (beside / "assets.extra").mkdir()
-        report = dict(preset=model.preset.name, version=scs_keras.__version__, frame=frame, largest_difference=parity)
-        (beside / "assets.extra" / "parity.json").write_text(json.dumps(report, indent=1))
-        if model.preset.labels:
-            text = "".join(f"{label}\n" for label in model.preset.labels)
-            (beside / "assets.extra" / "labels.txt").write_text(text, encoding="utf-8")
+    remove_leftovers(output, "version")
+    with temporary_beside(output / "version") as beside:
+        write_saved_model(model, signatures, beside)
+        extra = beside / "assets.extra"
+        extra.mkdir()
+        write_warmup(extra / "tf_serving_warmup_requests", preset.name, signatures, shape[1:3])
+        if preset.labels:
+            (extra / "labels.txt").write_text("\n".join([*preset.labels, ""]), encoding="utf-8")
+        (extra / "preset.json").write_text(json.dumps(_record(model, signatures), indent=1))
+        parity = _prove(model, signatures, shape, beside, formats)
+        (extra / "parity.json").write_text(json.dumps(parity, indent=1))
+        path = _named(beside, output)
+    write_tf_serving(output, preset.name)
     return path
 
 
-def check_arguments(output: str | Path, size: tuple[int, int] | None) -> None:
+def check_arguments(
+    output: str | Path,
+    size: tuple[int, int] | None,
+    steps: int | None = None,
+    formats: Sequence[str] = (SAVED_MODEL,),
+) -> None:
     """Raises what `export` does that can be known before there is a model."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
@@ -75,69 +102,80 @@ def check_arguments(output: str | Path, size: tuple[int, int] | None) -> None:
             f"{option('size')} must be positive. "
             f"Received: {tuple(size)}. For example: {words('size=(256, 256)', '--size 256 256')}."
         )
+    if steps is not None and steps < 1:
+        raise ValueError(f"{option('steps')} must be at least 1. Received: {steps}.")
+    for name in formats:
+        check_known("format", name, FORMATS)
+        missing = [each for each in FORMATS[name][1] if importlib.util.find_spec(each) is None]
+        if missing:
+            raise ImportError(f'The format {name} needs {missing[0]}. Type: pip install "scs-keras[{name}]"')
     check_output_folder(output)
 
 
-def _write(model, signatures, path):
-    import tensorflow as tf
-
-    def endpoint(signature):
-        def function(*inputs):
-            return dict(zip(signature.outputs, map(_served, signature.function(*inputs))))
-
-        return function
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for signature in signatures:
-        specs = [
-            tf.TensorSpec((None, *spec.shape) if spec.batched else spec.shape, spec.dtype, name=spec.name)
-            for spec in signature.inputs
-        ]
-        archive.add_endpoint(signature.name, endpoint(signature), specs)
-    try:
-        archive.write_out(str(path), verbose=False)
-    except tf.errors.OpError as error:  # TensorFlow's way to say that the disk is full
-        raise OSError(f"{path.parent}: the export cannot be written: {error.message.split('; ')[-1]}") from error
-
-
-def _served(value):
-    """Floating point of any kind as float32."""
-    floating = keras.backend.is_float_dtype(keras.backend.standardize_dtype(value.dtype))
-    return keras.ops.cast(value, "float32") if floating else value
-
-
-def check(model, signatures, path):
-    """Largest differences between the export and the model, whole and streamed, on random frames in [0, 1].
-
-    Raises:
-        ValueError: if one exceeds 1e-5.
-    """
-    import tensorflow as tf
-
-    random = np.random.default_rng(0)
-    loaded = tf.saved_model.load(str(path))  # must stay alive while its signatures are used
-    known = {signature.name: signature for signature in signatures}
-    whole = known["serving_default"]
-    inputs = {spec.name: tf.constant(random.random((2, *spec.shape), "float32")) for spec in whole.inputs}
-    expected = dict(zip(whole.outputs, map(_served, whole.function(*inputs.values()))))
-    found = loaded.signatures["serving_default"](**inputs)
-    differences = {"serving_default": max(_difference(found[name], expected[name]) for name in whole.outputs)}
-    if "step" in known:
-        state, outputs = loaded.signatures["initial_state"](batch_size=tf.constant(2)), []
-        for frame in tf.unstack(inputs["frames"], axis=1):
-            result = loaded.signatures["step"](frame=frame, **state)
-            state = {name.removeprefix("next_"): value for name, value in result.items() if name not in whole.outputs}
-            outputs.append([result[name] for name in whole.outputs])
-        stacked = [tf.stack(each, axis=1) for each in zip(*outputs)]
-        streamed = output_values(model, model.reduce_outputs(output_of(model, stacked)))
-        differences["step"] = max(_difference(each, expected[name]) for name, each in zip(whole.outputs, streamed))
-    if not max(differences.values()) <= TOLERANCE:
+def _lengthen(model, steps):
+    if not hasattr(model, "output_length"):
         raise ValueError(
-            f"The export does not give the model's numbers. Allowed: {TOLERANCE}. Received: {differences}."
+            f"{type(model).__name__} predicts no frames. Received: {option('steps', steps)}. Leave it out."
         )
-    return differences
+    model.output_length = steps
 
 
-def _difference(found, expected):
-    return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+def how_to_stream(model: Any) -> list[str]:
+    """A sentence for models without `step`: what to do instead; none for the others."""
+    if hasattr(model, "step"):
+        return []
+    time = model.preset.input_shape[0]
+    return [
+        f"{type(model).__name__} sees all frames at once, so there is no signature `step`. For a live stream keep the "
+        f"last {time} frames and call serving_default with them."
+    ]
+
+
+def _prove(model, signatures, shape, path, formats):
+    """Writes the other formats; parity of all: {format: {signature: {output: {measure: value}}}} and what it is of."""
+    reference = Reference(model, signatures, shape)
+    found = {SAVED_MODEL: reference.compare(saved_model_runner(path), "SavedModel")}
+    for name in formats:
+        if FORMATS[name][0]:
+            found[name] = _other(name, reference, signatures, path)
+    return dict(preset=model.preset.name, version=scs_keras.__version__, frames=shape, parity=found)
+
+
+def _other(name, reference, signatures, path):
+    write, runner = (resolve(f"{FORMATS[name][0]}:{each}") for each in ("write", "runner"))
+    write(path, [each for each in signatures if all(spec.dtype != "string" for spec in each.inputs)])
+    return reference.compare(runner(path), name)
+
+
+def _record(model: Any, signatures: Sequence[Signature]) -> dict[str, Any]:
+    """What a client must know: what goes in and comes out, and what the model is."""
+    preset = model.preset
+    return dict(
+        name=preset.name,
+        summary=preset.summary,
+        arguments=dict(preset.changed),
+        takes=asdict(preset.takes),
+        gives={name: asdict(values) for name, values in values_of(model).items()},
+        model_values=preset.values,
+        labels=preset.labels,
+        signatures={
+            each.name: dict(inputs={spec.name: [spec.dtype, *spec.shape] for spec in each.inputs}, outputs=each.outputs)
+            for each in signatures
+        },
+        weights=dict(sha256=preset.record.get("sha256"), licence=preset.weights_licence),
+        data_licence=preset.data_licence,
+        scs_keras=scs_keras.__version__,
+    )
+
+
+def _named(beside, output):
+    """Gives the finished folder the next free version; another export that was faster has the one before."""
+    while True:
+        path = output / str(1 + max(versions_in(output), default=0))
+        try:
+            os.rename(beside, path)
+        except OSError:
+            if not path.exists():
+                raise
+        else:
+            return path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scs_keras.core.arguments import check_known, is_count
 from scs_keras.zoo.files import check_weights_file
 from scs_keras.zoo.reference import Reference, resolve
+from scs_keras.zoo.values import Values
 from scs_keras.zoo.words import words
 
 if TYPE_CHECKING:
@@ -38,9 +39,11 @@ class Preset:
         arguments: of the builder, plain data.
         input_shape: (time, height, width, channels) of one example; height and width may vary.
         output_shape: likewise.
-        values: what the numbers are, their range and unit.
-        preprocess, postprocess: functions between physical values and the model's; both can be called:
-            `preset.preprocess(rain)`.
+        values: what the model's numbers are, their range and unit.
+        takes: what `preprocess`, and so a served model, takes; by default the model's numbers.
+        gives: {name: Values} of what `postprocess` gives, by the model's outputs; by default what it takes.
+        preprocess, postprocess: functions between these values and the model's, of NumPy arrays and of tensors; both
+            can be called: `preset.preprocess(rain)`.
         recipe: name of the recipe that trains it.
         dataset: name of the data set that it is for.
         folder: where its weights and their record lie.
@@ -74,6 +77,8 @@ class Preset:
     weights_licence: str = "Apache-2.0"
     data_licence: str = ""
     labels: tuple[str, ...] = ()
+    takes: Values = Values()
+    gives: Mapping[str, Values] = field(default_factory=dict)
     changed: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):

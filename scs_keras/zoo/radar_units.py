@@ -24,9 +24,11 @@ _DRY_MM_H = 1e-6  # far below 0 dBZ (0.036 mm/h): keeps the logarithm of dry pix
 
 
 def rain_to_scaled(rain_mm_h):
-    """Rain rate in mm/h (0 and more) to the scaled image in [0, 1]; all below 0 dBZ (0.036 mm/h) becomes 0."""
+    """Rain rate in mm/h (0 and more) to the scaled image in [0, 1]; all below 0 dBZ (0.036 mm/h) becomes 0, and so does
+    what is not a number: it was not measured."""
     ops = _ops(rain_mm_h)
-    wet = ops.maximum(_float(rain_mm_h), _DRY_MM_H)
+    rain = _float(rain_mm_h)
+    wet = ops.maximum(ops.where(ops.isnan(rain), ops.zeros_like(rain), rain), _DRY_MM_H)
     dbz = _DBZ_OF_1_MM_H + 10.0 * MARSHALL_PALMER_B * ops.log10(wet)
     return dbz_to_scaled(dbz)
 

@@ -1,8 +1,10 @@
 """The models of action recognition: the rows of Tab. 2 for three data sets, and small ones that are trained here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.values import CELSIUS, PIXELS
 
 _HERE = "scs_keras.zoo.action"
 FOLDER = Path(__file__).parent
@@ -28,14 +30,15 @@ _LABELS = {
     "fight": ("fight", "noFight"),
     "thermal": ("walk", "up", "down-going", "lying"),
 }
-_RGB = ("red, green and blue of 0 to 255 in; probabilities of the classes out", f"{_HERE}.pixels:normalized")
-_UNIT = (_RGB[0], f"{_HERE}.pixels:unit")
+_RGB = ("red, green and blue of 0 to 255 in; probabilities of the classes out", f"{_HERE}.pixels:normalized", PIXELS)
+_UNIT = (_RGB[0], f"{_HERE}.pixels:unit", PIXELS)
 # Of 46 scenes a model learns the places by heart, unless it does not see them.
 _CHANGES = (
     "red, green and blue of 0 to 255 in, of which the model sees what changes; probabilities of the classes out",
     f"{_HERE}.pixels:differences",
+    replace(PIXELS, looks_back=True),
 )
-_CELSIUS = ("degrees C in; probabilities of the classes of every frame out", f"{_HERE}.pixels:thermal")
+_CELSIUS = ("degrees C in; probabilities of the classes of every frame out", f"{_HERE}.pixels:thermal", CELSIUS)
 
 # Tab. 8: 6 clips of 5 frames, 7 of 10. With a quarter shared they hold 25 and 58 frames.
 _ALONE = dict(size=(25, 224, 224, 3), clip_length=5)
@@ -74,7 +77,7 @@ _TINY_BACKBONES = {
 def _preset(name, summary, paper_row, network, data, size, reduced, pixels=_RGB, **arguments):
     per_frame = arguments.get("per_frame", False)
     labels = _LABELS[data]
-    values, preprocess = pixels
+    values, preprocess, takes = pixels
     side = _SMALLEST_OF_BACKBONES if pixels is _UNIT else _TINY_SIDE
     tiny = dict(reduced, input_shape=(_TINY_FRAMES, side, side, size[-1]))
     if arguments.get("backbone"):
@@ -93,6 +96,7 @@ def _preset(name, summary, paper_row, network, data, size, reduced, pixels=_RGB,
         input_shape=size,
         output_shape=(size[0], len(labels)) if per_frame else (len(labels),),
         values=values,
+        takes=takes,
         preprocess=preprocess,
         postprocess=f"{_HERE}.pixels:unchanged",
         recipe="action_clips",

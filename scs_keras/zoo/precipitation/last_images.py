@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import Tensor
@@ -9,10 +10,10 @@ from scs_keras.core.states import filled, shape_of
 
 
 def no_images(inputs: Any) -> list[Tensor]:
-    """The states before the first image: zeros in place of all images but the last.
+    """The states before the first image, which stands for all that went before it: blank ones would do harm.
 
     Args:
-        inputs: (batch, time, height, width, 1), or anything of that shape.
+        inputs: (batch, time, height, width, 1), or anything of that shape, for which the states are zeros.
 
     Raises:
         ValueError: if the number of observed images is not known.
@@ -23,6 +24,8 @@ def no_images(inputs: Any) -> list[Tensor]:
             f"Received: shape={tuple(inputs.shape)}. For example: keras.Input((5, height, width, 1))."
         )
     batch, time, height, width, _ = shape_of(inputs)
+    if ops.is_tensor(inputs) or isinstance(inputs, np.ndarray):
+        return [ops.repeat(ops.cast(inputs[:, :1], "float32"), time - 1, axis=1)]
     return [filled((batch, time - 1, height, width, 1), 0.0, "float32")]
 
 

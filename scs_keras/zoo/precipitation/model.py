@@ -133,7 +133,7 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
     # Streaming ----------------------------------------------------------------------------------
 
     def initial_states(self, inputs):
-        """States before the first image: the encoder's gates, or with `advection` the images seen last (zeros).
+        """States before the first image: the encoder's gates, or with `advection` the images seen last (the first one).
 
         Raises:
             ValueError: with `advection`, if the number of observed images is not known.

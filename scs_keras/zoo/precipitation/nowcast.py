@@ -120,7 +120,7 @@ class FlowForecaster(AnySize, OutputLength):
     # Streaming ----------------------------------------------------------------------------------
 
     def initial_states(self, inputs: Any) -> list:
-        """The images seen last, zeros before the first.
+        """The images seen last, the first one repeated before it.
 
         Raises:
             ValueError: if the number of observed images is not known.

@@ -1,9 +1,11 @@
 """The precipitation forecasters of the zoo: sizes are rows, not classes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from scs_keras.zoo.gains import GAINS
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.values import RAIN, Values
 
 OBSERVED, FORECAST = 5, 5  # images, Sec. 5.8
 SMALL, PAPER = (256, 256), (224, 244)  # pixels
@@ -27,6 +29,7 @@ _FORECASTER = dict(
     data_licence=_LICENCE.format("MeteoSwiss, FMI, KNMI and BoM"),
     builder="scs_keras.zoo.precipitation.builder:build",
     postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
+    gives=dict(output=RAIN),
     recipe="precipitation_radar",
 )
 _NOWCAST = dict(
@@ -36,6 +39,12 @@ _NOWCAST = dict(
     ),
     builder="scs_keras.zoo.precipitation.builder:build_nowcast",
     postprocess="scs_keras.zoo.precipitation.products:to_rain",
+    gives=dict(
+        mean=RAIN,
+        matched=replace(RAIN, ranked=True),
+        probability=Values(low=0.0, high=1.0, unit="probability of at least 0.5, 2, 5, 10 mm/h (the channels)"),
+        lost=Values(low=0.0, high=1.0, unit="1 for an image that was found lost", layout=("batch", "time")),
+    ),
     recipe="precipitation_nowcast",
 )
 
@@ -54,6 +63,7 @@ def _preset(size, network, arguments, **others):
         input_shape=input_shape,
         output_shape=(FORECAST, *size, 1),
         values="reflectivity / 70 dBZ, clipped to [0, 1]; dBZ = 10 log10(200 R^1.6), R in mm/h",
+        takes=RAIN,
         preprocess="scs_keras.zoo.radar_units:rain_to_scaled",
         dataset="radar",
         folder=Path(__file__).parent / "weights",

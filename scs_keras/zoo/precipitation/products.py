@@ -1,6 +1,8 @@
 """What is made of a nowcast: probabilities of exceedance, and the forecast matched to the observed rain."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -81,7 +83,10 @@ def match(order: Tensor, reference: Tensor) -> Tensor:
     return ops.reshape(matched, (-1, lead, height, width, 1))
 
 
-def to_rain(products: dict) -> dict:
-    """The products with `mean` and `matched` as rain rates in mm/h; the others have no unit and stay."""
+def to_rain(products: Any) -> Any:
+    """The products with `mean` and `matched` as rain rates in mm/h; the others have no unit and stay. An image alone as
+    rain rates."""
+    if not isinstance(products, Mapping):
+        return scaled_to_rain(products)
     scaled = ("mean", "matched")
     return {name: scaled_to_rain(value) if name in scaled else value for name, value in products.items()}

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, PointwiseConvolution
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
 
@@ -34,7 +35,7 @@ class ConvLSTMCell(Cell):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class ConvLSTM(RecurrentPredictor):
+class ConvLSTM(FrameByFrame, RecurrentPredictor):
     """Stacked ConvLSTM cells on patches; arguments as `RecurrentPredictor`, and:
 
     Args:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from scs_keras.zoo.video_prediction.convolutions import Convolution, TransposedConvolution
+from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, layer_normalization
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
@@ -70,7 +71,7 @@ class MAUCell(Cell):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class MAU(RecurrentPredictor):
+class MAU(FrameByFrame, RecurrentPredictor):
     """MAU as the reference benchmark defines it; 4,483,588 parameters on Moving MNIST, 8,259 of them dead.
 
     An encoder of stride-2 convolutions makes frames `sr_size` times smaller, MAU cells work there, a decoder of

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from scs_keras.core.signatures import whole
+from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, PointwiseConvolution
 from scs_keras.zoo.video_prediction.predrnn import SpatioTemporalLSTMCell
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
@@ -83,7 +85,7 @@ class MIMBlock(PeepholeCell):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class MIM(RecurrentPredictor):
+class MIM(FrameByFrame, RecurrentPredictor):
     """One ST-LSTM cell, then MIM blocks, each with a MIM-N that sees the change of the layer below.
 
     Arguments as `RecurrentPredictor`, at least two layers, and:
@@ -139,6 +141,16 @@ class MIM(RecurrentPredictor):
         n = [zero] * blocks if self.memory is None else self._carried(patches)
         return [zero] * layers, [zero] * layers, zero, n, None
 
+    def streamed_states(self, seen):
+        """Those of `first_states` with zeros for each (h, c) of a MIM-N, and 0 for the second step has not come yet."""
+        *states, _ = self.first_states(seen)
+        zero = states[2]
+        return *states, [(zero, zero)] * len(self.differences), ops.zeros_like(zero[:, :1, :1, :1])
+
+    def signatures(self, input_shape):
+        """See `SCSModel.signatures`; a memory that is carried from call to call is no state of one stream."""
+        return super().signatures(input_shape) if self.memory is None else (whole(self, input_shape),)
+
     def _carried(self, patches):
         if patches.shape[0] not in (None, self.carry_memory):
             raise ValueError(
@@ -148,7 +160,7 @@ class MIM(RecurrentPredictor):
         return [ops.cast(n, self.compute_dtype) for n in ops.unstack(ops.convert_to_tensor(self.memory))]
 
     def advance(self, patches, states, training):
-        h_before, c_before, m, n_before, d_before = states
+        h_before, c_before, m, n_before, d_before, *started = states  # the last in a stream only
         zero = ops.zeros_like(m)
         x, c, m, *_ = self.cells[0](patches, h_before[0], c_before[0], m)
         h, c, n, d = [x], [c], [], []
@@ -157,12 +169,13 @@ class MIM(RecurrentPredictor):
             if d_before is None:  # the first step has no change yet
                 change = zero
             else:
-                d.append(difference(change, *d_before[index]))
+                d.append([each * started[0] if started else each for each in difference(change, *d_before[index])])
                 change = d[-1][0]
             memory = ops.stop_gradient(n_before[index]) if self.carry_memory else n_before[index]
             x, c_after, m, n_after = block(x, change, h_before[index + 1], c_before[index + 1], m, memory)
             h, c, n = [*h, x], [*c, c_after], [*n, n_after]
-        return self.conv_last(x), (h, c, m, n, d or [(zero, zero)] * len(self.differences))
+        started = [ops.ones_like(each) for each in started]
+        return self.conv_last(x), (h, c, m, n, d or [(zero, zero)] * len(self.differences), *started)
 
     def finish(self, states, training):
         if self.memory is not None:

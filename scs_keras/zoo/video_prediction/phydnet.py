@@ -14,6 +14,7 @@ from scs_keras.zoo.video_prediction.convolutions import (
     GroupNormalization,
     TransposedConvolution,
 )
+from scs_keras.zoo.video_prediction.frame_by_frame import ImageByImage
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
@@ -137,7 +138,7 @@ class Blocks(keras.Layer):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class PhyDNet(VideoPredictor):
+class PhyDNet(ImageByImage, VideoPredictor):
     """PhyDNet as the reference benchmark defines it; 3,091,732 parameters on Moving MNIST.
 
     A strided encoder leads to two branches: a PhyCell, whose 49 filters are pulled towards the partial
@@ -265,7 +266,10 @@ class PhyDNet(VideoPredictor):
         zeros = lambda channels: ops.zeros((*frame, channels), dtype=self.compute_dtype)  # noqa: E731
         return [zeros(FEATURES), *((zeros(each), zeros(each)) for each in HIDDEN)]
 
-    def advance(self, image, states):
+    def streamed_states(self, seen):
+        return self.first_states(*ops.shape(seen)[:3])
+
+    def advance(self, image, states, training=False):
         """One frame (batch, height, width, channels) and the states, to the next frame and the next states."""
         features = self.encoder(image)
         physical = self.physical_cell(self.physical_encoder(features), states[0])

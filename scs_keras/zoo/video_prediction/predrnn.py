@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, PointwiseConvolution
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
 
@@ -102,7 +103,7 @@ class GradientHighwayUnit(Cell):
 
 
 @keras.saving.register_keras_serializable("scs_keras")
-class PredRNN(RecurrentPredictor):
+class PredRNN(FrameByFrame, RecurrentPredictor):
     """Stacked ST-LSTM cells on patches; arguments as `RecurrentPredictor`.
 
     References:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from scs_keras.zoo import values as kinds
 from scs_keras.zoo.preset import Preset
 
 _UNITS = "scs_keras.zoo.video_prediction.units"
@@ -22,6 +23,7 @@ class Data:
     licence: str
     values: str = "grey or colour values / 255, in [0, 1]"
     units: tuple = PIXELS
+    takes: kinds.Values = kinds.PIXELS
     size: str = ", the published size"
 
 
@@ -32,6 +34,7 @@ DATA = {
     "taxibj": Data(
         "TaxiBJ", "TAU Tab. 3", (4, 32, 32, 2), 4, "TaxiBJ: research use (not part of this package)",
         "in- and outflow of taxis, scaled to [0, 1]", FLOW,
+        kinds.Values("float32", -1.0, 1.0, "in- and outflow of taxis, scaled as TaxiBJ is distributed"),
     ),
     "kth": Data("KTH", "TAU Tab. 5", (10, 128, 128, 1), 20, "KTH: research use (not part of this package)"),
     "kitti_caltech": Data(
@@ -46,7 +49,7 @@ DATA = {
         "radar composites, small", "none: beyond the papers", (5, 64, 64, 1), 5,
         "Radar composites of MeteoSwiss, FMI, KNMI and BoM (research and test use; not part of this package) and "
         "Meteo-France's MeteoNet (Open Licence 2.0)",
-        "reflectivity / 70 dBZ, clipped to [0, 1]", RAIN, size="",
+        "reflectivity / 70 dBZ, clipped to [0, 1]", RAIN, kinds.RAIN, size="",
     ),
 }  # fmt: skip
 
@@ -190,6 +193,7 @@ def _preset(model, data, hyperparameters):
         input_shape=rows.observed,
         output_shape=(rows.future, *rows.observed[1:]),
         values=rows.values,
+        takes=rows.takes,
         preprocess=rows.units[0],
         postprocess=rows.units[1],
         recipe="video_prediction",

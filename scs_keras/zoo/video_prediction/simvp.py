@@ -73,6 +73,8 @@ class SimVP(VideoPredictor):
     Predictive Learning (gSTA); Tan et al., Temporal Attention Unit (CVPR 2023).
     """
 
+    takes_any_size = True  # of frames, in one graph
+
     def __init__(
         self, input_shape, output_length=None, output_channels=None, model_type="gSTA", hid_S=64, hid_T=512, N_S=4,
         N_T=8, spatio_kernel_enc=3, spatio_kernel_dec=3, mlp_ratio=8.0, drop=0.0, drop_path=0.0,

@@ -1,0 +1,223 @@
+"""Does an export give the model's numbers? Whole clips and streams, in the model's range and in the preset's values."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from scs_keras.core.signatures import Signature, output_of, output_values
+from scs_keras.serving.saved_model import as_served
+from scs_keras.serving.signatures import values_of
+from scs_keras.zoo.values import Values
+
+ABSOLUTE = 1e-5  # in the model's range
+OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
+RELATIVE = (
+    2e-4  # in the preset's own floating point: of the range, or without one of the larger of value and `SMALLEST`
+)
+SMALLEST = 0.1
+STEPS = 1  # of 256, of pixels
+
+Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs of one signature, what the model makes of them, and how far an export may be off."""
+
+    name: str
+    signature: str
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+    allowed: float
+    values: dict[str, Values]  # in which the outputs are compared
+
+
+class Reference:
+    """What the Keras model gives: for the golden input and smooth moving frames, batches of 1 and 3, and for noise.
+
+    Args:
+        model: of the zoo.
+        signatures: of `served_signatures`.
+        shape: (time, height, width, channels) of the frames.
+    """
+
+    def __init__(self, model: Any, signatures: Iterable[Signature], shape: tuple[int, ...]):
+        self.model, self.signatures = model, {each.name: each for each in signatures}
+        self.time, self.values = shape[0], values_of(model)
+        preset = model.preset
+        frames = np.concatenate([_golden(preset, shape), moving_frames(preset.takes, (3, *shape))])
+        if _takes_nan(preset):
+            frames[1, 0, :2] = np.nan
+        scaled = np.asarray(preset.preprocess(frames))
+        noise = np.random.default_rng(0).random((2, *shape), "float32")
+        in_range = {
+            name: replace(each, dtype="float32", gap=_scaled_gap(preset, each)) for name, each in self.values.items()
+        }
+        self.cases = [
+            self._case("model", "model", scaled, ABSOLUTE, in_range),
+            self._case("model of noise", "model", noise, OF_NOISE, in_range),
+            self._case("serving_default", "serving_default", frames, RELATIVE, self.values),
+        ]
+        self.stream = moving_frames(preset.takes, (3, 2 * shape[0], *shape[1:]))
+        self.streamed = self.stream_of(self.run) if "step" in self.signatures else []
+
+    def _case(self, name, signature, frames, allowed, values):
+        inputs = {"frames": frames}
+        return Case(name, signature, inputs, self.run(signature, inputs), allowed, values)
+
+    def run(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The model itself, as `saved_model_runner` runs an export."""
+        import keras
+
+        signature = self.signatures[name]
+        made = signature.function(*(keras.ops.convert_to_tensor(inputs[spec.name]) for spec in signature.inputs))
+        return dict(zip(signature.outputs, (np.asarray(as_served(each)) for each in made)))
+
+    def stream_of(self, run: Run, batch: int = 3) -> list[dict[str, np.ndarray]]:
+        """The outputs of `step` for twice the clip, frame after frame."""
+        frames = np.moveaxis(self.stream[:batch], 1, 0)
+        state, outputs = run("initial_state", {"frame": frames[0]}), []
+        for frame in frames:
+            made = run("step", {"frame": frame, **state})
+            state = {name.removeprefix("next_"): each for name, each in made.items() if name.startswith("next_")}
+            outputs.append({name: made[name] for name in self.values})
+        return outputs
+
+    # Comparison -----------------------------------------------------------------------------------
+
+    def compare(self, run: Run, what: str) -> dict[str, dict[str, dict[str, float]]]:
+        """{case: {output: {measure: value}}}, the largest of each, see `differences`.
+
+        Args:
+            run: the export.
+            what: it is, for the message.
+
+        Raises:
+            ValueError: it does not give the model's numbers.
+        """
+        found: dict = {}
+        for case in self.cases:
+            for part in (slice(0, 1), slice(1, None)):  # batches of 1 and the rest
+                made = run(case.signature, {name: each[part] for name, each in case.inputs.items()})
+                for name, values in case.values.items():
+                    measured = differences(made[name], case.expected[name][part], values, case.allowed)
+                    _collect(found, case.name, name, measured, what)
+        if "step" in self.signatures:
+            self._compare_streams(run, found, what)
+        return {signature: {name: dict(each) for name, each in by.items()} for signature, by in found.items()}
+
+    def _compare_streams(self, run, found, what):
+        for batch in (1, 3):
+            made = self.stream_of(run, batch)
+            for step, expected in zip(made, self.streamed):
+                for name, values in self.values.items():
+                    measured = differences(step[name], expected[name][:batch], values, RELATIVE)
+                    _collect(found, "step", name, measured, what)
+        whole = run("serving_default", {"frames": self.stream[:, : self.time]})
+        seen = [output_of(self.model, list(step.values())) for step in made[: self.time]]
+        last = output_values(self.model, self.model.reduce_outputs(_stacked(seen)))
+        for name, of_stream in zip(self.values, last):
+            values = self.values[name]
+            _collect(found, "step", name, differences(np.asarray(of_stream), whole[name], values, RELATIVE), what)
+
+
+def _stacked(steps):
+    import keras
+
+    return keras.tree.map_structure(lambda *each: keras.ops.stack(each, axis=1), *steps)
+
+
+def _collect(found, signature, name, measured, what):
+    """Keeps the largest of each measure; raises ValueError for a difference that is too large."""
+    if not measured["difference"] <= measured["allowed"]:
+        raise ValueError(
+            f"The {what} does not give the model's numbers: {name} of {signature} is off by "
+            f"{measured['difference']:.2g}. Allowed: {measured['allowed']:g}. It was not kept."
+        )
+    kept = found.setdefault(signature, {}).setdefault(name, {})
+    for measure, value in measured.items():
+        kept[measure] = max(kept.get(measure, 0.0), value)
+
+
+def differences(found: Any, expected: Any, values: Values, allowed: float) -> dict[str, float]:
+    """How far an output is off.
+
+    Args:
+        found, expected: arrays.
+        values: what they are.
+        allowed: for floating point: `RELATIVE` means a relative difference, else an absolute one.
+
+    Returns:
+        difference: the largest: of pixels in steps; of floating point absolute, or relative to the range of the values
+            and, where they have none, to the larger of the value and 0.1; of a ranked image of its sorted values.
+        allowed: the largest that passes.
+        flipped: share of values that are 0 in one and at most `values.gap` in the other, which is left out before.
+        moved: of a ranked image the share of pixels that have another value.
+    """
+    found, expected = np.asarray(found, "float64"), np.asarray(expected, "float64")
+    if found.shape != expected.shape:
+        return dict(difference=np.inf, allowed=allowed)
+    if values.dtype == "uint8":
+        return dict(difference=_largest(np.abs(found - expected)), allowed=STEPS)
+    scale = _scale(expected, values, allowed)
+    if values.ranked:
+        moved = float(np.mean(np.abs(found - expected) / scale > allowed))
+        images = (*expected.shape[:2], -1)
+        found, expected = (np.sort(each.reshape(images), axis=-1) for each in (found, expected))
+        scale = _scale(expected, values, allowed)
+        return dict(difference=_largest(np.abs(found - expected) / scale), allowed=allowed, moved=moved)
+    flips = ((found == 0) != (expected == 0)) & (np.maximum(found, expected) <= values.gap)
+    difference = np.where(flips, 0.0, np.abs(found - expected) / scale)
+    return dict(
+        difference=_largest(difference), allowed=allowed, **(dict(flipped=float(flips.mean())) if values.gap else {})
+    )
+
+
+def _scale(expected, values, allowed):
+    """What a difference is divided by."""
+    if allowed != RELATIVE:
+        return 1.0
+    limited = values.low is not None and values.high is not None
+    return values.high - values.low if limited else np.maximum(np.abs(expected), SMALLEST)
+
+
+def _largest(values):
+    return float(values.max()) if np.isfinite(values).all() else np.inf
+
+
+# Inputs -----------------------------------------------------------------------------------------------------------
+
+
+def moving_frames(values: Values, shape: tuple[int, ...]) -> np.ndarray:
+    """Smooth blobs that move, (batch, time, height, width, channels), in the range of the values."""
+    batch, time, height, width, channels = shape
+    sample, t, y, x, channel = np.ogrid[:batch, :time, :height, :width, :channels]
+    phase = 0.7 * sample + 0.5 * channel
+    rows, columns = (y / height - 0.2 * np.sin(phase) - 0.02 * t), (x / width - 0.2 * np.cos(phase) + 0.03 * t)
+    field = 0.5 + 0.5 * np.sin(9.0 * rows + phase) * np.cos(11.0 * columns)
+    if values.high is None:  # most of it weak, as rain is
+        field = np.maximum(30.0 * (field**3 - 0.1), values.low or 0.0) if values.low is not None else field
+    else:
+        field = values.low + (values.high - values.low) * field
+    return np.broadcast_to(field, shape).astype(values.dtype)
+
+
+def _golden(preset, shape):
+    """The preset's example in its own values, as large as the frames; of classes, which give no frames, another."""
+    if preset.labels:
+        return moving_frames(preset.takes, (1, *shape))
+    example = np.asarray(preset.postprocess(preset.make_example()), preset.takes.dtype)[:, : shape[0]]
+    missing = [(0, max(size - given, 0)) for size, given in zip((1, *shape), example.shape)]
+    example = np.pad(example, missing, mode="symmetric")
+    return example[:, :, : shape[1], : shape[2]]
+
+
+def _takes_nan(preset):
+    takes, nothing = preset.takes, np.full((1,) * 5, np.nan, "float32")
+    return takes.dtype == "float32" and takes.high is None and bool(np.isfinite(preset.preprocess(nothing)).all())
+
+
+def _scaled_gap(preset, values):
+    return float(preset.preprocess(np.float32(values.gap))) if values.gap else 0.0
