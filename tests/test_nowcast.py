@@ -131,6 +131,17 @@ def test_a_lost_image_is_found_and_filled(index, kind):
     assert_close(filled, clean[:, :, :, 12:-12], 1e-3)
 
 
+def test_drizzle_is_not_speckle():
+    """A few pixels alone beside a shower: more than 4 % of the little echo that there is, but hardly any of the image."""
+    frames = np.zeros((1, 5, 128, 128, 1), "float32")
+    for time in range(5):
+        frames[0, time, 60:70, 40 + time : 50 + time] = 0.4
+        frames[0, time, 10:110:10, 100] = 0.2  # ten pixels, 0.06 %
+    assert not to_numpy(find_lost(frames)).any()
+    frames[0, 2, 2:122:6, 2:42:10] = 0.2  # eighty more, 0.5 %
+    assert to_numpy(find_lost(frames))[0].tolist() == [0, 0, 1, 0, 0]
+
+
 @pytest.mark.parametrize("index", range(5))
 def test_a_speckled_image_is_lost(index):
     frames = rain()

@@ -10,17 +10,18 @@ from scs_keras.zoo.radar_units import FULL_SCALE_DBZ
 
 ECHO, DRY = 10.0 / FULL_SCALE_DBZ, 2.0 / FULL_SCALE_DBZ
 LARGEST_LOSS = 0.2  # share of the echo; whole images had at most .17 (the last) and .04, half-blank ones at least .25
-LARGEST_SPECKLE = 0.04  # share of the echo that stands alone; whole images had at most .031, 99 of 100 at most .01
+LARGEST_SPECKLE = 0.04  # share of the echo that stands alone; whole images with much of it had at most .031
+LEAST_SPECKLE = 0.002  # share of all pixels; drizzle in 1259 whole images had at most .0008
 FEWEST = 20  # blocks of echo below which nothing can be said
 
 
 def find_lost(images: Tensor) -> Tensor:
     """Which images lack an echo that those before and after them show, or are full of speckle.
 
-    An image is lost if more than 4 % of its pixels with at least 10 dBZ stand alone; or if, of the pixels with at least
-    10 dBZ in the image before and the one after, both moved along the flow to its time, more than a fifth have less
-    than 2 dBZ. The latter is looked at on half the pixels of a blurred image, so that a shower that dies or an error of
-    the flow does not count. The first and the last image have one neighbour.
+    An image is lost if more than 4 % of its pixels with at least 10 dBZ, and 0.2 % of all its pixels, stand alone; or
+    if, of the pixels with at least 10 dBZ in the image before and the one after, both moved along the flow to its time,
+    more than a fifth have less than 2 dBZ. The latter is looked at on half the pixels of a blurred image, so that a
+    shower that dies or an error of the flow does not count. The first and the last image have one neighbour.
 
     Args:
         images: (batch, time, height, width, 1), at least 2, scaled to [0, 1].
@@ -53,7 +54,8 @@ def _speckled(images):
     around = 9.0 * ops.average_pool(around, 3, strides=1, padding="valid", data_format="channels_last") - echo
     alone = ops.sum(echo * ops.cast(around < 0.5, "float32"), axis=(1, 2, 3))
     count = ops.sum(echo, axis=(1, 2, 3))
-    return ops.reshape((alone > LARGEST_SPECKLE * count) & (count >= FEWEST), (-1, time))
+    many = ops.maximum(LARGEST_SPECKLE * count, LEAST_SPECKLE * ops.cast(height * width, "float32"))
+    return ops.reshape((alone > many) & (count >= FEWEST), (-1, time))
 
 
 def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:
