@@ -104,6 +104,7 @@ def test_importance_is_the_difference_of_the_streams(samples):
     assert np.ptp(difference) > 0
 
 
+@pytest.mark.slow
 def test_importance_is_high_where_only_the_past_tells():
     # Half of the sequences ask for the frame on view, half for the frame before it; a channel says which.
     random = np.random.default_rng(1)

@@ -124,7 +124,13 @@ def messages(tree):
 
 def test_python_is_not_told_of_options():
     """What a function says in Python names no option but in a whole command, `scs-keras train ...`."""
-    shown = {"__main__.py", "training/card.py", "training/publish.py", "serving/tf_serving.py", "zoo/words.py"}  # commands
+    shown = {
+        "__main__.py",
+        "training/card.py",
+        "training/publish.py",
+        "serving/tf_serving.py",
+        "zoo/words.py",
+    }  # commands
     wrong, seen = [], 0
     for _, path in sources():
         if path.as_posix() in shown:

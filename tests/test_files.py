@@ -186,7 +186,7 @@ def test_a_guess_is_near_and_long_lists_are_left_out():
 
 def _one_of_each_builder():
     found = {}
-    for preset in zoo.list_presets():
+    for preset in (each for each in zoo.list_presets() if len(each.output_shape) == 4):  # they predict frames
         found.setdefault((preset.builder, preset.arguments.get("name"), preset.arguments.get("network")), preset)
     return list(found.values())
 

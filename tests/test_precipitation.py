@@ -92,6 +92,7 @@ def test_temporal_goal_is_difference_and_flow():
     np.testing.assert_allclose(goal[:, :, 12:-12, 12:-12, 1].mean(), 0.1, atol=0.02)  # one pixel a frame, in tens
 
 
+@pytest.mark.slow
 def test_sub_goals_train_the_switch_and_stay_apart():
     model, images = forecaster(sub_goals=True), frames(8)
     model.compile(keras.optimizers.Adam(1e-2), loss="mse", spatial_loss="mse", temporal_loss="mse", switch=ASTSGD())
@@ -190,6 +191,7 @@ def test_another_normalization_of_a_convlstm():
         ConvLSTMNetwork([4], normalization="batch")
 
 
+@pytest.mark.slow
 def test_predict_takes_another_size_at_each_call():
     model = forecaster(advection=True)
     for height, width in ((24, 20), (32, 24), (24, 20), (40, 40)):
