@@ -28,7 +28,7 @@ from scs_keras.zoo.action import pixels
 from scs_keras.zoo.action.builder import build
 from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
-from tests.checks import assert_close
+from tests.checks import assert_close, in_own_process
 
 KINDS = (
     "scs_action_17", "cbm_action_17", "scs_action_vgg", "scs_action_inception", "cbm_action_vgg", "lrcn_action_vgg",
@@ -71,6 +71,11 @@ def table_1():
     return layers
 
 
+def parameters_of(name):
+    """Of the network of a preset."""
+    return trainable(zoo.load(name, weights=None).network)
+
+
 def test_parameters_of_table_1_are_34_9_million():
     lines = sum(filters**2 // 2 + 3 * filters for filters in (128, 256, 512))  # 1x1 convolutions, normalised
     assert len(table_1()) == 17 and sum(scs_parameters(*each) for each in table_1()) + lines == 34_922_368
@@ -94,18 +99,23 @@ def test_parameters_of_table_1_are_34_9_million():
     ],
 )
 def test_parameters_at_paper_size(name, parameters):
-    assert trainable(zoo.load(f"{name}_ucf101", weights=None).network) == parameters
+    assert in_own_process(parameters_of, f"{name}_ucf101") == parameters
+
+
+def shapes_of(name, features, stages):
+    """(sizes after the stages of the network, scales of the flow) of a preset."""
+    model = zoo.load(name, weights=None)
+    shapes = model.network.tap_shapes(features, tuple(range(stages)))
+    return [tuple(shape[2:]) for shape in shapes], list(model.goals["temporal"].scales)
 
 
 @pytest.mark.slow
 def test_shapes_of_table_1():
-    model = zoo.load("scs_action_17_ucf101", weights=None)
-    shapes = model.network.tap_shapes((1, 25, 224, 224, 3), (0, 1, 2, 3, 4))
-    assert [shape[2:] for shape in shapes] == [(56, 56, 64), (56, 56, 64), (28, 28, 128), (14, 14, 256), (7, 7, 512)]
-    assert model.goals["temporal"].scales == [4, 8, 16, 32]
-    behind = zoo.load("scs_action_vgg_ucf101", weights=None)
-    shapes = behind.network.tap_shapes((1, 58, 7, 7, 512), (0, 1, 2))
-    assert [shape[2:] for shape in shapes] == [(4, 4, 512), (2, 2, 512), (1, 1, 512)]
+    shapes, scales = in_own_process(shapes_of, "scs_action_17_ucf101", (1, 25, 224, 224, 3), 5)
+    assert shapes == [(56, 56, 64), (56, 56, 64), (28, 28, 128), (14, 14, 256), (7, 7, 512)]
+    assert scales == [4, 8, 16, 32]
+    shapes, _ = in_own_process(shapes_of, "scs_action_vgg_ucf101", (1, 58, 7, 7, 512), 3)
+    assert shapes == [(4, 4, 512), (2, 2, 512), (1, 1, 512)]
 
 
 @pytest.mark.parametrize("data", ["fight", "thermal"])
