@@ -12,9 +12,10 @@ import av
 
 from scs_keras.training.data import clips
 from scs_keras.training.data.classes import balanced, check_labels, class_weights
-from scs_keras.training.data.clips import ArrayFile, Kept, VideoFile, check_whole, covering, evenly, footage
+from scs_keras.training.data.clips import ArrayFile, VideoFile, check_whole, covering, evenly, footage
 from scs_keras.training.data.crops import MARGIN, drawn, larger, middle
 from scs_keras.training.data.groups import check_apart, folds_of
+from scs_keras.training.data.kept_clips import Kept
 from scs_keras.training.samples import _ahead
 from tests.clip_case import numbers, pictures, save_thermal, write_video
 

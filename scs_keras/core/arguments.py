@@ -84,6 +84,15 @@ def refuse_activity_regularizer(owner: str, given: Iterable[str]) -> None:
         )
 
 
+def check_main_stream(stream: str, reason: str) -> None:
+    """Raises ValueError unless `stream` is "main"; `reason` says what has no sub-goal networks, a sentence."""
+    if stream != "main":
+        raise ValueError(
+            f"{reason} Allowed: stream='main'. Received: stream={stream!r}. Compile the model without spatial_loss and "
+            "temporal_loss."
+        )
+
+
 def python_number(value: Any) -> Any:
     """The same number as Python's int or float, which a config can hold; None stays None."""
     return value if value is None else int(value) if is_integer(value) else float(value)

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 ARGUMENT = "model."
 
 
+def check_precision(precision: str) -> None:
+    """Raises ValueError unless networks can be trained at it."""
+    check_known("precision", precision, ("float32", "mixed_bfloat16", "mixed_float16"))
+
+
 class TrainingData(typing.Protocol):
     """The parts of a training's data, each read once, when it is first asked for."""
 

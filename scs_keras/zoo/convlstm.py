@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from scs_keras.core.arguments import is_integer, refuse_activity_regularizer
+from scs_keras.core.arguments import check_main_stream, is_integer, refuse_activity_regularizer
 from scs_keras.core.frozen import KeepsFrozen
 from scs_keras.core.layer import swap_time_and_batch
 from scs_keras.core.stages import Stage, as_stages
@@ -83,11 +83,7 @@ class ConvLSTMNetwork(KeepsFrozen):
         Raises:
             ValueError: for a sub-goal's stream.
         """
-        if stream != "main":
-            raise ValueError(
-                f"A ConvLSTM has no sub-goal networks. Allowed: stream='main'. Received: stream={stream!r}. "
-                "Compile the model without spatial_loss and temporal_loss."
-            )
+        check_main_stream(stream, "A ConvLSTM has no sub-goal networks.")
         time, batch, height, width = ops.shape(sequence)[:4]
         states = self.initial_states(batch, height, width) if states is None else states
         pairs, outputs, kept = list(zip(states[::2], states[1::2])), [], None

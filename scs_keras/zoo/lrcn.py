@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from scs_keras.core.arguments import Tensor, check_counts
+from scs_keras.core.arguments import Tensor, check_counts, check_main_stream
 from scs_keras.core.heads import RecurrentHead
 from scs_keras.zoo.backbones import channels_last, convolution
 
@@ -30,11 +30,7 @@ class NoNetwork(keras.Layer):
         Raises:
             ValueError: for a sub-goal's stream.
         """
-        if stream != "main":
-            raise ValueError(
-                f"Without a network there are no sub-goals. Allowed: stream='main'. Received: stream={stream!r}. "
-                "Compile the model without spatial_loss and temporal_loss."
-            )
+        check_main_stream(stream, "Without a network there are no sub-goals.")
         return sequence, []
 
     def initial_states(self, batch_size: Any, height: Any, width: Any) -> list[Tensor]:

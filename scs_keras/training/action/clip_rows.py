@@ -8,8 +8,9 @@ from typing import Any
 from scs_keras.core.arguments import check_known, is_integer
 from scs_keras.training.action.samples import Clip, ClipSamples, Segment, left_out_with
 from scs_keras.training.data.classes import check_labels
-from scs_keras.training.data.clips import Broken, Footage, check_whole, footage, frames_between, in_threads
+from scs_keras.training.data.clips import Broken, Footage, check_whole, footage, frames_between
 from scs_keras.training.data.groups import check_apart, folds_of
+from scs_keras.training.data.threads import in_threads
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.words import option
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, TrainingData
+from scs_keras.training.recipe import Recipe, TrainingData, check_precision
 from scs_keras.training.task import task
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ActionClips(Recipe):
     def check(self) -> None:
         super().check()
         self._reading()
-        check_known("precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
+        check_precision(self.precision)
         if self.validate < 0 or not 0 <= self.average < 1:
             raise ValueError(
                 "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
@@ -116,17 +116,11 @@ class ActionClips(Recipe):
         return {} if self.precision == "float32" else {"dtype": self.precision}
 
     def optimizer(self) -> "keras.optimizers.Optimizer":
-        import keras
+        from scs_keras.training.optimizers import cosine_adamw
 
         peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
         warmup = min(self.warmup, self.steps - 1)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            peak / 10, self.steps - warmup, warmup_target=peak, warmup_steps=warmup
-        )
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
-        if self.average:
-            optimizer.use_ema, optimizer.ema_momentum, optimizer.ema_overwrite_frequency = True, self.average, None
-        return optimizer
+        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
 
     def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
         """(x, y, weight) with x as the model sees it."""

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from scs_keras.training.data.classes import balanced, class_weights
-from scs_keras.training.data.clips import Broken, Footage, Kept, evenly, footage, in_threads
+from scs_keras.training.data.clips import Broken, Footage, evenly, footage
 from scs_keras.training.data.crops import drawn, larger, middle
+from scs_keras.training.data.kept_clips import Kept
+from scs_keras.training.data.threads import in_threads
 from scs_keras.training.samples import shuffled
 from scs_keras.zoo.words import words
 

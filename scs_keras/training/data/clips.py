@@ -5,16 +5,11 @@ its number of frames and its rate is not asked, because both are often wrong. So
 on in a file are reached from the last key frame before them.
 """
 
-import atexit
 import contextlib
 import functools
-import os
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -339,66 +334,8 @@ def frames_between(found: Footage, start: float, end: float) -> tuple[int, int]:
     return first, max(int(np.searchsorted(found.seconds, end, "left")), first + 1)
 
 
-# Many files ---------------------------------------------------------------------------------------------------------
-
-
 class Broken(NamedTuple):
     """A file that cannot be read."""
 
     path: Path
     reason: str
-
-
-def in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """[function(item) for each item], several at a time."""
-    return _threads().map(function, items, chunksize=1)
-
-
-@functools.cache
-def _threads() -> ThreadPool:
-    """Not concurrent.futures', which refuse work as soon as Python exits, when batches are still made ahead."""
-    pool = ThreadPool(min(8, os.cpu_count() or 1))
-    atexit.register(pool.terminate)  # after what `step_dataset` registers later
-    return pool
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """Some frames that are in memory. See `Footage`."""
-
-    seconds: np.ndarray
-    end: float
-    indices: np.ndarray
-    frames: np.ndarray
-
-    def read(self, indices: Sequence[int] | np.ndarray, least: tuple[int, int]) -> np.ndarray:
-        return self.frames[np.searchsorted(self.indices, indices)]
-
-
-class Kept:
-    """Decoded frames of the first small clips that fit into so many bytes; others are decoded anew each time.
-
-    None makes room for another: of clips that come in shuffled epochs, those used longest ago are the next to come.
-    """
-
-    def __init__(self, limit: float):
-        self.limit, self.held = limit, 0
-        self._found: dict[Hashable, Footage] = {}
-        self._lock = threading.Lock()
-
-    def footage(
-        self, key: Hashable, path: Path, indices: Callable[[Footage], np.ndarray], least: tuple[int, int]
-    ) -> Footage:
-        """Those frames of a file, perhaps others too, to be read with this `least`; the key says which they are."""
-        if key in self._found:
-            return self._found[key]
-        found = footage(path)
-        chosen = indices(found)
-        if len(chosen) * least[0] * least[1] * 3 > min(self.limit / 16, self.limit - self.held):
-            return found
-        decoded = _Decoded(found.seconds, found.end, chosen, found.read(chosen, least))
-        with self._lock:
-            if key not in self._found and self.held + decoded.frames.nbytes <= self.limit:
-                self._found[key] = decoded
-                self.held += decoded.frames.nbytes
-        return decoded

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from scs_keras import zoo
-from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, TrainingData
+from scs_keras.training.recipe import Recipe, TrainingData, check_precision
 from scs_keras.training.task import task
 
 if TYPE_CHECKING:
@@ -79,12 +78,9 @@ class PrecipitationRadar(Recipe):
         return Augmentation(temporal_strides=(1,), candidates=self.candidates, dry_share=self.dry_share)
 
     def optimizer(self) -> "keras.optimizers.Optimizer":
-        import keras
+        from scs_keras.training.optimizers import cosine_adamw
 
-        schedule = keras.optimizers.schedules.CosineDecay(
-            self.learning_rate / 10, self.steps, warmup_target=self.learning_rate, warmup_steps=self.warmup
-        )
-        return keras.optimizers.AdamW(schedule, weight_decay=self.weight_decay)
+        return cosine_adamw(self.learning_rate, self.steps, self.warmup, self.weight_decay)
 
     def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
         """(frames, target, weight) of sequences and their valid pixels."""
@@ -136,7 +132,7 @@ class PrecipitationNowcast(PrecipitationRadar):
 
     def check(self) -> None:
         super().check()
-        check_known("precision", self.precision, ("float32", "mixed_bfloat16", "mixed_float16"))
+        check_precision(self.precision)
 
     def _augmentation(self) -> "Augmentation":
         # Less zoom than elsewhere: the filter's correlations see that a magnified image is smooth.
@@ -145,9 +141,9 @@ class PrecipitationNowcast(PrecipitationRadar):
     def optimizer(self) -> "keras.optimizers.Optimizer":
         """As `PrecipitationRadar`'s; the weights at the end are a moving average, which the mean's small corrections
         need more than a lower learning rate."""
-        optimizer = super().optimizer()
-        optimizer.use_ema, optimizer.ema_momentum, optimizer.ema_overwrite_frequency = True, 0.99, None
-        return optimizer
+        from scs_keras.training.optimizers import cosine_adamw
+
+        return cosine_adamw(self.learning_rate, self.steps, self.warmup, self.weight_decay, average=0.99)
 
     def scheduled_arguments(self) -> Mapping[str, Any]:
         networks = zoo.get_preset(self.preset).arguments.get("arguments")

@@ -12,13 +12,14 @@ import keras
 
 from scs_keras.core.arguments import check_known
 from scs_keras.core.switch import ASTSGD
+from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.video_prediction.convlstm import ConvLSTM
 from scs_keras.zoo.video_prediction.crevnet import CrevNet
 from scs_keras.zoo.video_prediction.e3dlstm import E3DLSTM
 from scs_keras.zoo.video_prediction.mau import MAU
 from scs_keras.zoo.video_prediction.mim import MIM
 from scs_keras.zoo.video_prediction.phydnet import PhyDNet
-from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
+from scs_keras.zoo.video_prediction.predictor import VideoPredictor
 from scs_keras.zoo.video_prediction.predrnn import PredRNN, PredRNNpp, PredRNNv2
 from scs_keras.zoo.video_prediction.scs import SCSVideo
 from scs_keras.zoo.video_prediction.simvp import SimVP

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import check_counts
+from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.encoder_decoder import feed_back
 from scs_keras.zoo.video_prediction.convolutions import (
     EPSILON,
@@ -15,7 +16,7 @@ from scs_keras.zoo.video_prediction.convolutions import (
     TransposedConvolution,
 )
 from scs_keras.zoo.video_prediction.frame_by_frame import ImageByImage
-from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
+from scs_keras.zoo.video_prediction.predictor import VideoPredictor
 from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
 FEATURES = 64

@@ -9,9 +9,10 @@ from scs_keras.core.arguments import check_counts
 from scs_keras.core.goals import frame_difference
 from scs_keras.core.network import SCSNetwork
 from scs_keras.core.stages import as_stages
+from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.encoder_decoder import EncoderDecoder, with_channels
 from scs_keras.zoo.gains import GAINS
-from scs_keras.zoo.video_prediction.predictor import VideoPredictor, default_dtype
+from scs_keras.zoo.video_prediction.predictor import VideoPredictor
 
 STRUCTURE = (dict(filters=64, layers=3),)
 
