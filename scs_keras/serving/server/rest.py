@@ -25,6 +25,7 @@ _VERSION = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
 _CALL = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.I | re.A)
 _LOOK = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<metadata>metadata))?", re.I | re.A)
 JSON = "application/json"
+MESSAGE = 4096  # characters of an error's text
 
 
 def application(core: Core, routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -65,9 +66,9 @@ class _TFServing:
         if found is None:
             raise malformed
         given = found.groupdict()
-        version = int(given["version"]) if given["version"] else None
-        if version is not None and version >= 2**63:
-            raise malformed
+        version = int(given["version"]) if given["version"] and len(given["version"]) < 20 else None
+        if given["version"] and (version is None or version >= 2**63):
+            raise invalid(f"{malformed.message} Failed to convert version: {given['version']} to numeric.")
         label = unquote(given["label"]) if given["label"] else None
         if not given["name"]:
             raise invalid("Missing model name in request.")
@@ -134,7 +135,8 @@ def _looked_up(core, name, version, label, metadata):
 
 def refusal(error: ServingError) -> Response:
     """The answer to a refused request."""
-    return Response(json_answer.error(error.message), error.status, media_type=JSON)
+    message = error.message if len(error.message) <= MESSAGE else f"{error.message[:MESSAGE]}...TRUNCATED"
+    return Response(json_answer.error(message), error.status, media_type=JSON)
 
 
 async def read_body(request: Request, core: Core) -> bytes:

@@ -87,7 +87,7 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         with core.measured(name, "Predict", "GRPC"), core.store.find(name, version, label).held() as loaded:
             size = request.ByteSize()
             signature = request.model_spec.signature_name or DEFAULT
-            loaded.check_signature(signature)
+            loaded.check_names(signature, request.inputs)
             arrays = await core.in_thread(size, arrays_of, request.inputs, core.options.max_values)
             outputs = await core.run(loaded, signature, arrays, request.output_filter, context.time_remaining())
             size = sum(array.nbytes for array in outputs.values())
@@ -154,6 +154,7 @@ def make_server(core: Core) -> tuple[Any, Any]:
     most = core.options.max_body_mb * 2**20
     server = grpc.aio.server(
         interceptors=[Guard(core)],
+        maximum_concurrent_rpcs=core.options.max_concurrency,
         options=[
             ("grpc.max_receive_message_length", most),
             ("grpc.max_send_message_length", -1),

@@ -14,6 +14,7 @@ import grpc
 import uvicorn
 
 from scs_keras.serving.server.core import Core
+from scs_keras.serving.server.impatient import impatient
 from scs_keras.serving.server.models_config import Source
 from scs_keras.serving.server.options import Options
 from scs_keras.serving.server.rest import application
@@ -67,8 +68,8 @@ class Server:
         self._watching = asyncio.get_running_loop().create_task(self.core.store.watch(options.poll))
         config = uvicorn.Config(
             application(self.core, self._routes(self.core)),
-            http="httptools", ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False,
-            server_header=False, timeout_graceful_shutdown=1,
+            http=impatient(options.body_timeout), ws="none", lifespan="off", server_header=False,
+            log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=1,
             ssl_certfile=options.tls_certificate, ssl_keyfile=options.tls_key,
         )  # fmt: skip
         self._rest = _Uvicorn(config)
