@@ -72,7 +72,8 @@ def _asked(request):
     if not spec.name:
         raise invalid("ModelSpec has no name specified.")
     kind = spec.WhichOneof("version_choice")
-    return spec.name, spec.version.value if kind == "version" else None, spec.version_label if kind else None
+    version = spec.version.value if kind == "version" else None
+    return spec.name, version, spec.version_label if kind == "version_label" else None
 
 
 class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
