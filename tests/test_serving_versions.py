@@ -239,10 +239,10 @@ def test_what_cannot_be_served(tmp_path):
     put(folder, 1, "broken")
     refused("No version of m in .* can be served. version 1: no saved_model.pb", folder=folder)
     put(folder, 1)
-    refused("cannot be empty or have / or :. Received: 'a/b'. Type: --name NAME", folder=folder, name="a/b")
+    refused("cannot be empty or have / or :. Received: 'a/b'. Give another one, name=NAME", folder=folder, name="a/b")
     put(tmp_path / "two" / "a", 1)
     put(tmp_path / "two" / "b", 1)
-    refused("leave --name out", folder=tmp_path / "two", name="x")
+    refused("leave it out", folder=tmp_path / "two", name="x")
 
 
 def test_configurations_that_cannot_be_served(tmp_path):

@@ -17,7 +17,7 @@ import uvicorn
 from scs_keras.serving.server.core import Core
 from scs_keras.serving.server.impatient import impatient
 from scs_keras.serving.server.models_config import Source
-from scs_keras.serving.server.options import Options
+from scs_keras.serving.server.options import Options, said
 from scs_keras.serving.server.rest import application
 from scs_keras.serving.server.rpc import make_server
 from scs_keras.serving.server.store import Store
@@ -103,7 +103,7 @@ class Server:
             listening.bind((host, port))
         except OSError as error:
             listening.close()
-            raise ValueError(_port_in_use("rest-port", host, port, error)) from None
+            raise ValueError(_port_in_use("rest_port", host, port, error)) from None
         self.rest_port = listening.getsockname()[1]
         return listening
 
@@ -136,9 +136,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _port_in_use(option, host, port, error):
+def _port_in_use(name, host, port, error):
     reason = getattr(error, "strerror", None) or "it is in use"
-    return f"Cannot listen at {host}:{port}: {reason}. Give another one: --{option} 0 takes a free one."
+    return f"Cannot listen at {host}:{port}: {reason}. Give another one: {said(name, 0)} takes a free one."
 
 
 @contextlib.contextmanager
