@@ -91,12 +91,12 @@ class Checkpoint(keras.callbacks.Callback):
             if _GROUP in file:
                 for number, state in enumerate(_generators(model)):
                     state.assign(file[_GROUP][str(number)][()])
-        self.minutes = minutes_of(path)
+        self.minutes, _ = cost_of(path)
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def cost_of(path: Path) -> tuple[float, str]:
-    """(the minutes that a training took until its checkpoint, on what hardware); 0, "unknown hardware" where it does not say."""
+    """(minutes, hardware) of a training until its checkpoint; (0, "unknown hardware") where it does not say."""
     with h5py.File(path) as file:
         told = dict(file[_GROUP].attrs) if _GROUP in file else {}
     return float(told.get("minutes", 0)), str(told.get("hardware", "unknown hardware"))
