@@ -277,7 +277,7 @@ def test_other_refusals_are_not_repeated_and_carry_the_reason(client, service):
         service.failures = [(grpc.StatusCode[code], f"why {code}")] * 2
         with pytest.raises(ServingError, match=f"{code}: why {code}") as error:
             client.predict(clips(1))
-        assert (error.value.code, error.value.reason, len(service.failures)) == (code, f"why {code}", 1)
+        assert (error.value.code, error.value.message, len(service.failures)) == (code, f"why {code}", 1)
 
 
 def test_repetitions_end_with_the_time(served, service):

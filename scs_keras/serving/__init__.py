@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from scs_keras.serving.client import Client, ServingError, Stream
+    from scs_keras.serving.client import Client, Stream
+    from scs_keras.serving.server.errors import ServingError
 
 __all__ = ["Client", "ServingError", "Stream"]
 

@@ -6,23 +6,11 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.values import Arrays, Signature, batch_of, text_of
 
 Version = int | str | None  # a number, a label, or the server's choice
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds before a call is repeated; each pause is twice the one before
-
-
-class ServingError(Exception):
-    """What a server refused, or that none answers.
-
-    Attributes:
-        code: gRPC's name of it, for example "INVALID_ARGUMENT"; REST's numbers are translated.
-        reason: the server's own words.
-    """
-
-    def __init__(self, code: str, reason: str):
-        super().__init__(f"{code}: {reason}")
-        self.code, self.reason = code, reason
 
 
 class Connection(Protocol):

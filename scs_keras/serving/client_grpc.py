@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from scs_keras.serving.client import ServingError, Version
+from scs_keras.serving.client import Version
+from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.values import NUMPY, Arrays, Signature, Tensor
 
 OPTIONS = [  # a client's own limit of what it receives is 4 MB; a server that comes back is looked for after 0.1 s

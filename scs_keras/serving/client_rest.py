@@ -7,23 +7,12 @@ from urllib.parse import quote
 
 import numpy as np
 
-from scs_keras.serving.client import ServingError, Version
+from scs_keras.serving.client import Version
+from scs_keras.serving.server.errors import HTTP, ServingError
 from scs_keras.serving.values import NUMPY, Arrays, Signature, Tensor
 
-CODES = {  # of HTTP, as TF Serving chooses them; 400 is more than one
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    409: "ABORTED",
-    413: "INVALID_ARGUMENT",
-    429: "RESOURCE_EXHAUSTED",
-    499: "CANCELLED",
-    501: "UNIMPLEMENTED",
-    502: "UNAVAILABLE",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
+# One of the codes of each HTTP status; 400 is more than one, and a proxy says 502.
+CODES = {status: code for code, status in reversed(HTTP.items())} | {413: "INVALID_ARGUMENT", 502: "UNAVAILABLE"}
 
 
 class Rest:
@@ -44,7 +33,7 @@ class Rest:
 
     def models(self, timeout: float) -> list[str]:
         """Names of what `scs-keras serve` serves."""
-        return sorted(each["name"] for each in self._call("GET", "/models", timeout))
+        return sorted(each["name"] for each in self._call("GET", "/models", timeout)["models"])
 
     def metadata(self, model: str, version: Version, timeout: float) -> tuple[str, int, dict[str, Signature]]:
         """(name, version, signatures) of a served model."""
