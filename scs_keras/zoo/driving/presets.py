@@ -64,6 +64,7 @@ def _of_paper(data, named):
     yield _preset(
         f"scs_driving_17_{data}", f"17 SCS layers on 7 frames of {named}", "Tab. 5, SCS model", "scs", data, size,
         depth=17, arguments=dict(normalization="batch"), flow_stages=(1, 2, 3, 4), sub_goals="flow", switch="stsgd",
+        learning_rate=1e-4,
         reduced=dict(_TINY_SCS, depth=None, flow_stages=(0, 1)),
     )  # fmt: skip
     yield _preset(
