@@ -1,4 +1,4 @@
-"""The example of the presets: a made-up picture and its outline, since no pictures of the data sets are in the package."""
+"""The example of the presets: a made-up picture and its outline; the package holds no pictures of the data sets."""
 
 from typing import Any
 

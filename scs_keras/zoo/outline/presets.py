@@ -96,7 +96,8 @@ def _of_paper():
             }.get(kind, dict(filters=filters))
             yield _preset(
                 f"polygon_{kind}_outline_{depth}_cityscapes", f"{depth} {_SUMMARIES[kind]} on the features of VGG-16",
-                f"Tab. 4, Polyg-{kind.upper()}, {depth} layers", kind, "cityscapes", arguments=network, **_TRAINED[kind],
+                f"Tab. 4, Polyg-{kind.upper()}, {depth} layers", kind, "cityscapes", arguments=network,
+                **_TRAINED[kind],
             )  # fmt: skip
 
 
