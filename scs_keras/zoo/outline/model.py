@@ -9,6 +9,8 @@ from scs_keras.core.inputs import encode, split
 from scs_keras.core.model import SCSModel
 from scs_keras.core.objective import ClipResult, Objective
 from scs_keras.zoo.knows_preset import KnowsPreset
+from scs_keras.zoo.outline.annotate import annotate, annotate_many
+from scs_keras.zoo.outline.decode import decode
 from scs_keras.zoo.outline.losses import edge_and_vertex_cells
 
 
@@ -48,6 +50,7 @@ class OutlineModel(KnowsPreset, SCSModel):
     """
 
     objective_class = OutlineObjective
+    annotate, annotate_many, decode = annotate, annotate_many, decode  # as methods
 
     def __init__(self, *args: Any, grid: int, auxiliary: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
