@@ -341,10 +341,12 @@ def add_serve(parser, subject):
     parser.add_argument("--models-config", metavar="FILE", help="a models.config of TF Serving instead of DIR")
     parser.add_argument("--name", help="name of the model in DIR; by default that of its models.config, or DIR's")
     for each in fields(Options):
-        kind = str if each.default is None else type(each.default)
+        name, kind = f"--{each.name.replace('_', '-')}", str if each.default is None else type(each.default)
+        if kind is bool:
+            parser.add_argument(name, action="store_true", help=each.metadata["help"])
+            continue
         help = each.metadata["help"] + ("" if each.default is None else f" ({each.default})")
         metavar = "FILE" if each.default is None else kind.__name__.upper()
-        name = f"--{each.name.replace('_', '-')}"
         parser.add_argument(name, type=kind, default=each.default, help=help, metavar=metavar)
     parser.epilog = (
         "A server for trying things, without Docker, with TF Serving's REST and gRPC. In production run TF Serving\n"
@@ -368,9 +370,10 @@ def serve(folder, models_config, name, **options):
     logging.getLogger("scs_keras.serving").info(PRODUCTION)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us
     quietly(lambda: importlib.import_module("tensorflow"))
+    from scs_keras.serving.server.pages import routes
     from scs_keras.serving.server.run import serve
 
-    serve(source, chosen)
+    serve(source, chosen, routes)
 
 
 def add_publish(parser, subject):

@@ -27,7 +27,7 @@ class ServingError(Exception):
     """
 
     def __init__(self, code: str, message: str, status: int | None = None):
-        super().__init__(message)
+        super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status or HTTP.get(code, 500)

@@ -32,6 +32,7 @@ class Loaded:
     Attributes:
         name: of the model.
         version: number.
+        path: its folder.
         signatures: {name: SignatureDef}.
         uses: number of requests that hold it.
     """
@@ -39,7 +40,7 @@ class Loaded:
     def __init__(self, name: str, version: int, path: Path):
         import tensorflow as tf
 
-        self.name, self.version = name, version
+        self.name, self.version, self.path = name, version, path
         self.uses = 0
         self._callables: dict[tuple, Any] = {}
         self._graph = tf.Graph()

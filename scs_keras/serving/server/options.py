@@ -36,6 +36,9 @@ class Options:
     max_batch_size: int = _option(8, "most rows that are computed together; 1: no batching")
     batch_threads: int = _option(2, "batches that are computed at a time")
     poll: float = _option(1.0, "seconds between two looks at the folders and the configuration")
+    sessions: bool = _option(False, "keep the state of live streams: POST /v1/sessions")
+    max_sessions: int = _option(100, "most sessions at a time")
+    session_seconds: float = _option(300.0, "seconds without a frame after which a session ends")
     drain: float = _option(30.0, "seconds that requests in work have to finish when the server is told to end")
 
     def __post_init__(self):

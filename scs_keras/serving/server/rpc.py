@@ -156,7 +156,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
 
 def make_server(core: Core) -> tuple[Any, Any]:
     """A grpc.aio server without port, and its health service."""
-    from grpc_health.v1 import health, health_pb2_grpc
+    from grpc_health.v1 import health_pb2_grpc
 
     most = core.options.max_body_mb * 2**20
     server = grpc.aio.server(
@@ -170,6 +170,20 @@ def make_server(core: Core) -> tuple[Any, Any]:
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Prediction(core), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(Models(core), server)
-    checks = cast(Any, health).aio.HealthServicer()
+    checks = _health(core)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     return server, checks
+
+
+def _health(core):
+    """The health service; its list also has the models, so that clients can find what is served."""
+    from grpc_health.v1 import health, health_pb2
+
+    messages = cast(Any, health_pb2)  # what the checker knows of them is older
+    ready = messages.HealthCheckResponse(status=messages.HealthCheckResponse.SERVING)
+
+    class Health(cast(Any, health).aio.HealthServicer):
+        async def List(self, request, context):
+            return messages.HealthListResponse(statuses=dict.fromkeys(["", *core.store.models()], ready))
+
+    return Health()
