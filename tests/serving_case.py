@@ -114,7 +114,9 @@ class Clients:
 
     def post(self, path, body, **options):
         content = body if isinstance(body, str | bytes) else None
-        return self.rest.post(f"/v1/models/{path}", content=content, json=None if content is not None else body, **options)
+        return self.rest.post(
+            f"/v1/models/{path}", content=content, json=None if content is not None else body, **options
+        )
 
     def close(self):
         self.rest.close()

@@ -111,8 +111,8 @@ def test_a_batch_is_a_function_of_its_arguments_and_never_seen_before():
     np.testing.assert_array_equal(x, again.batch(2, 8, 1)[0])
     assert x.shape == (8, 7, 32, 96, 3) and y.shape == (8, 1)
     others = [world.batch(3, 8, 1), world.batch(2, 8, 2), World(split="val").batch(2, 8, 1)]
-    others += [(World(split=split, count=8).frames, None) for split in ("train", "val", "test")]
-    every = np.concatenate([x, *(each for each, _ in others)])
+    others += [(World(split=split, count=8).frames,) for split in ("train", "val", "test")]
+    every = np.concatenate([x, *(each[0] for each in others)])
     assert len({each.tobytes() for each in every}) == len(every)
 
 
@@ -121,6 +121,7 @@ def test_other_sizes_show_the_same():
     small, large = (drives.view(2).pixels(*size) for size in ((32, 96), (64, 192)))
     mean = large.reshape(8, 32, 2, 96, 2, 3).mean(axis=(2, 4))
     assert np.abs(mean - small).mean() < 6
+    assert drives.view(2).pixels(8, 12).shape == (8, 8, 12, 3)  # of which a row is the horizon itself
 
 
 def test_nearest_way():

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -56,6 +57,8 @@ class Server:
             ValueError: nothing can be served, or a port is in use.
         """
         options = self.options
+        if options.tls_certificate and options.tls_key:
+            _check_pair(options.tls_certificate, options.tls_key)
         listening = self._listen()
         try:
             self._grpc, self._health = make_server(self.core)
@@ -114,6 +117,15 @@ class Server:
             return self._grpc.add_insecure_port(address)
         except RuntimeError as error:
             raise ValueError(_port_in_use("port", options.host, options.port, error)) from None
+
+
+def _check_pair(certificate, key):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, FileNotFoundError) as error:
+        said = f"TLS needs a certificate and its key, PEM files without password. {certificate} and {key}: {error}"
+        raise ValueError(said) from None
 
 
 class _Uvicorn(uvicorn.Server):

@@ -187,6 +187,5 @@ class World:
 
     def batch(self, step: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """(x, y) of a training step: uint8 (size, time, height, width, 3) and degrees, float32 (size, 1)."""
-        places = np.arange(step * size, (step + 1) * size)
-        drives = Drives.drawn(places, (seed, self._part, step + 1))
+        drives = Drives.drawn(np.arange(step * size, (step + 1) * size), (seed, self._part, step + 1))
         return drives.frames(*self.shape[1:3], self.control), drives.degrees[:, None]

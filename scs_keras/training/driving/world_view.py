@@ -58,7 +58,7 @@ class View:
         """Colours, int16 (count, height, width, 3) in [0, 255], without noise."""
         rows = (np.arange(height, dtype="float32") + 0.5) * 32 / height - HORIZON
         columns = (np.arange(width, dtype="float32") + 0.5) * 96 / width - 48
-        ground, count = int(np.searchsorted(rows, 0)), len(self.offset)
+        ground, count = int(np.searchsorted(rows, 0, "right")), len(self.offset)
         place = np.full((count, height, width), SKY, "int32")  # in the palette
         place[:, ground:] = self._ground(rows[ground:], columns)
         self._draw_sign(place, rows, columns)
