@@ -66,4 +66,7 @@ def in_processes(jobs, groups):
     # JAX would take most of the GPU's memory for the first one.
     environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **os.environ}
     with ThreadPool(jobs) as pool:
-        pool.map(lambda group: subprocess.run([*command, *group], check=True, env=environment), groups, chunksize=1)
+        codes = pool.map(lambda group: subprocess.run([*command, *group], env=environment).returncode, groups, 1)
+    failed = [" ".join(group) for group, code in zip(groups, codes) if code]
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}. The same command makes what is missing.")

@@ -8,6 +8,7 @@ import pytest
 
 from scs_keras import zoo
 from scs_keras.training.driving import pictures
+from scs_keras.training.driving.scores import DrivingScores
 from scs_keras.training.predict import predict
 from scs_keras.training.source import Source
 
@@ -134,6 +135,19 @@ def test_inputs_that_are_refused(tub, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="T2 less that of T1"):
         predict(source, tub, tmp_path / "told", importance=True)
     assert not (tmp_path / "told").exists()
+
+
+def test_what_time_adds_to_each_window_is_in_the_scores():
+    preset = zoo.get_preset("scs_driving_small_rc")
+    scores = {name: DrivingScores(preset) for name in ("model", "spatial", "temporal")}
+    for name, degrees in {"model": (0, 0), "spatial": (-12, 5), "temporal": (0, 17)}.items():
+        for window, (truth, angle) in enumerate(zip((0, 5), degrees)):
+            scores[name].add([truth], [angle], None, {"name": f"window {window}", "group": "a"})
+    assert scores["model"].extras(scores)["samples"] == [
+        dict(name="window 0", degrees=0, spatial=-12, temporal=0, difference=0.5),  # Eq. 24: 6 / 12, and 1
+        dict(name="window 1", degrees=5, spatial=5, temporal=17, difference=-0.5),
+    ]
+    assert scores["model"].extras({"model": scores["model"]}) == {}
 
 
 def test_a_needle_points_to_its_side(tmp_path):

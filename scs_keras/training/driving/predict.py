@@ -17,7 +17,7 @@ from scs_keras.training.driving.pictures import steering_strip, time_line
 from scs_keras.training.driving.predictors import predictors
 from scs_keras.training.driving.readers import drives_of
 from scs_keras.training.driving.samples import DrivingSamples
-from scs_keras.training.driving.scores import THRESHOLDS, angle_scores
+from scs_keras.training.driving.scores import THRESHOLDS, angle_scores, threshold_accuracies
 from scs_keras.training.film_strip import MOST_FRAMES
 from scs_keras.training.importance import check_same_goals
 from scs_keras.training.samples import spread
@@ -172,17 +172,16 @@ class _Frames:
         columns = {"seconds": self.seconds, "steered": self.truth, "angle": self.angles["model"]}
         columns |= {name: values for name, values in self.angles.items() if name != "model"}
         if importance:
-            columns["time_adds"] = self._accuracy("temporal") - self._accuracy("spatial")
+            spatial, temporal = (
+                threshold_accuracies(self.angles[name] - self.truth, THRESHOLDS[-1]) for name in ("spatial", "temporal")
+            )
+            columns["time_adds"] = temporal - spatial
         with written_beside(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["drive", "frame", *columns])
             for place, (drive, name) in enumerate(zip(self.drives, self.names)):
                 values = [each[place] for each in columns.values()]
                 writer.writerow([drive, name, *(f"{each:.4f}" if np.isfinite(each) else "" for each in values)])
-
-    def _accuracy(self, name):
-        """Eq. 24 of each frame at the larger threshold."""
-        return np.minimum(THRESHOLDS[-1] / (np.abs(self.angles[name] - self.truth) + 1e-7), 1)
 
     def quality(self, preset: Preset) -> str:
         """A sentence on the errors beside those of steering straight on; how many frames where nothing was steered."""
