@@ -366,6 +366,7 @@ def serve(folder, models_config, name, **options):
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("scs_keras").setLevel(logging.INFO)
     logging.getLogger("scs_keras.serving").info(PRODUCTION)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us
     quietly(lambda: importlib.import_module("tensorflow"))
     from scs_keras.serving.server.models_config import Source
     from scs_keras.serving.server.pages import routes

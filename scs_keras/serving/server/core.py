@@ -116,9 +116,7 @@ class Core:
         if self.draining:
             raise unavailable()
         if self._in_work >= self.options.max_concurrency:
-            raise ServingError(
-                "RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here (--max-concurrency)."
-            )
+            raise ServingError("RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here.")
         self._in_work += 1
         try:
             yield

@@ -5,7 +5,10 @@ The text is read by RapidJSON, as there. Reference: tensorflow_serving/util/json
 
 import base64
 import binascii
+import codecs
 import itertools
+import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +20,7 @@ from scs_keras.serving.server.errors import ServingError, invalid, too_large
 from scs_keras.serving.server.tensors import check_count
 
 NUMBERS = rapidjson.NM_NAN | rapidjson.NM_NATIVE
+NESTING = 1000  # levels that can be read
 SHOWN = 512  # characters of a value in a message; TF Serving shows all of it
 INTEGERS = {"int8": 32, "int16": 32, "uint8": 32, "int32": 32, "int64": 64, "uint32": 32, "uint64": 64}  # bits read
 FLOATS = ("float", "double")
@@ -38,6 +42,8 @@ class _FirstOfAKey(rapidjson.Decoder):
 
 
 _decoder = _FirstOfAKey(number_mode=NUMBERS)
+_encoder = json.JSONEncoder(indent=4, ensure_ascii=False)  # writes part by part, so that a message can end early
+sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING + 200))
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -49,13 +55,11 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        text = body.decode("utf-8-sig")
+        document = _first_value(body.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
         raise invalid(f"JSON Parse error: Invalid encoding in string. at offset: {error.start}") from None
-    try:
-        document = _first_value(text)
     except RecursionError:
-        raise invalid("JSON Parse error: this server takes at most about 1,000 levels of nesting.") from None
+        raise invalid(f"JSON Parse error: this server takes {NESTING} levels of nesting.") from None
     except rapidjson.JSONDecodeError as error:
         offset, reason = _parts(error)
         raise invalid(f"JSON Parse error: {reason} at offset: {offset}") from None
@@ -64,14 +68,14 @@ def parse(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _first_value(text):
+def _first_value(body):
     try:
-        return _decoder(text)
+        return _decoder(body)
     except rapidjson.JSONDecodeError as error:
         offset, reason = _parts(error)
         if "must not be followed by other values" not in reason:
             raise
-        return _decoder(text.encode()[:offset].decode())
+        return _decoder(body[:offset])
 
 
 def _parts(error):
@@ -235,11 +239,11 @@ def _array(value, dtype, max_values):
     if fast is not None:
         return fast
     shape = _shape(value)
+    if len(shape) > AXES:
+        raise too_large(f"A tensor has {len(shape)} axes; this server takes {AXES}.")
     flat: list[Any] = []
     _fill(value, 0, shape, dtype, flat)
     check_count(len(flat), max_values)
-    if len(shape) > AXES:
-        raise too_large(f"A tensor has {len(shape)} axes; this server takes {AXES}.")
     array = np.empty(len(flat), object)
     array[:] = flat
     return (array if dtype == "string" else array.astype(NUMPY[dtype])).reshape(shape)
@@ -359,8 +363,12 @@ def _kind(value):
 
 def shown(value: Any) -> str:
     """A value as RapidJSON's pretty writer shows it, but not more than `SHOWN` characters of it."""
-    text = rapidjson.dumps(value, indent=4, ensure_ascii=False, number_mode=NUMBERS)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    text = ""
+    for part in _encoder.iterencode(value):
+        text += part
+        if len(text) > SHOWN:
+            return f"{text[:SHOWN]}..."
+    return text
 
 
 def check_examples(document: Mapping[str, Any]) -> None:
@@ -382,3 +390,19 @@ def check_examples(document: Mapping[str, Any]) -> None:
 def _check_example(example):
     if not isinstance(example, dict):
         raise invalid(f"Example must be JSON object but got JSON {_kind(example)}")
+    for name, content in example.items():
+        expected = None
+        for value in content if isinstance(content, list) else [content]:
+            found = _feature(value)
+            if found is None:
+                raise invalid(f"Feature: {name} has element with unexpected JSON type: {_kind(value)}")
+            expected = expected or found
+            if found != expected:
+                raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
+
+
+def _feature(value):
+    """The kind of list in which a value goes into a tf.Example."""
+    if isinstance(value, str) or _is_b64(value):
+        return "bytes"
+    return {bool: "int64", int: "int64", float: "float"}.get(type(value))

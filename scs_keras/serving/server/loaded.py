@@ -1,7 +1,7 @@
 """A version of a model in memory: its signatures, and the graph behind them, run as TF Serving runs it."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,14 +85,16 @@ class Loaded:
                 unknown or repeated outputs.
         """
         signature = signature or DEFAULT
-        self.check_signature(signature)
+        self.check_names(signature, arrays)
         definition = self.signatures[signature]
-        _check_names(definition, arrays)
+        chosen = _chosen(definition, outputs)
         _check_types(definition, arrays)
-        return Call(signature, tuple(arrays[name] for name in sorted(arrays)), _chosen(definition, outputs))
+        return Call(signature, tuple(arrays[name] for name in sorted(arrays)), chosen)
 
-    def check_signature(self, signature: str) -> None:
-        """Raises FAILED_PRECONDITION for a signature that is not there, INTERNAL for one that cannot be called."""
+    def check_names(self, signature: str, names: Iterable[str]) -> None:
+        """Raises FAILED_PRECONDITION for a signature that is not there, INTERNAL for one that cannot be called, and
+        INVALID_ARGUMENT for other inputs than it has.
+        """
         if signature not in self.signatures:
             raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
         definition = self.signatures[signature]
@@ -102,6 +104,7 @@ class Loaded:
                 f"Expected prediction signature method_name to be one of {{{', '.join(METHODS)}}}. "
                 f"Was: {definition.method_name}",
             )
+        _check_names(definition, set(names))
 
     def run(self, signature: str, outputs: tuple[str, ...], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The values of the outputs.
@@ -153,8 +156,8 @@ class Loaded:
             self.run(call.signature, call.outputs, call.arrays)
 
 
-def _check_names(definition, arrays):
-    given, known = set(arrays), set(definition.inputs)
+def _check_names(definition, given):
+    known = set(definition.inputs)
     if len(given) != len(known):
         extra, missing = (",".join(sorted(names)) for names in (given - known, known - given))
         raise invalid(

@@ -25,6 +25,7 @@ _VERSION = r"(?:(?:/versions/(?P<version>\d+))|(?:/labels/(?P<label>[^/:]+)))?"
 _CALL = re.compile(rf"/v1/models/(?P<name>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.I | re.A)
 _LOOK = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_VERSION}(?:/(?P<metadata>metadata))?", re.I | re.A)
 JSON = "application/json"
+MESSAGE = 4096  # characters of an error's text
 
 
 def application(core: Core, routes: Sequence[BaseRoute] = ()) -> Starlette:
@@ -65,9 +66,9 @@ class _TFServing:
         if found is None:
             raise malformed
         given = found.groupdict()
-        version = int(given["version"]) if given["version"] else None
-        if version is not None and version >= 2**63:
-            raise malformed
+        version = int(given["version"]) if given["version"] and len(given["version"]) < 20 else None
+        if given["version"] and (version is None or version >= 2**63):
+            raise invalid(f"{malformed.message} Failed to convert version: {given['version']} to numeric.")
         label = unquote(given["label"]) if given["label"] else None
         if not given["name"]:
             raise invalid("Missing model name in request.")
@@ -134,7 +135,8 @@ def _looked_up(core, name, version, label, metadata):
 
 def refusal(error: ServingError) -> Response:
     """The answer to a refused request."""
-    return Response(json_answer.error(error.message), error.status, media_type=JSON)
+    message = error.message if len(error.message) <= MESSAGE else f"{error.message[:MESSAGE]}...TRUNCATED"
+    return Response(json_answer.error(message), error.status, media_type=JSON)
 
 
 async def read_body(request: Request, core: Core) -> bytes:
@@ -144,7 +146,7 @@ async def read_body(request: Request, core: Core) -> bytes:
         ServingError: 413 beyond the limit, 408 if it does not arrive in time, 400 for broken gzip.
     """
     most = core.options.max_body_mb * 2**20
-    refused = too_large(f"The body is larger than {core.options.max_body_mb} MiB (--max-body-mb).")
+    refused = too_large(f"The body is larger than {core.options.max_body_mb} MiB, the most here.")
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
         raise refused
@@ -157,7 +159,7 @@ async def read_body(request: Request, core: Core) -> bytes:
                     raise refused
                 parts.append(part)
     except TimeoutError:
-        raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time (--body-timeout).", 408) from None
+        raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time.", 408) from None
     body = b"".join(parts)
     if request.headers.get("content-encoding", "").lower() == "gzip":
         return await core.in_thread(len(body), _unpacked, body, most, refused)

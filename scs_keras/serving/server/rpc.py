@@ -20,7 +20,8 @@ from scs_keras.serving.server.core import Core
 from scs_keras.serving.server.errors import ServingError, invalid
 from scs_keras.serving.server.loaded import DEFAULT
 from scs_keras.serving.server.rest import check_method
-from scs_keras.serving.server.tensors import arrays_of, proto_of
+from scs_keras.serving.server.tensors import arrays_of, encoded
+from scs_keras.serving.wire import field
 
 MESSAGE = 1024  # characters of an error's text
 
@@ -53,7 +54,7 @@ class Guard(grpc.aio.ServerInterceptor):
             except ServingError as error:
                 await context.abort(grpc.StatusCode[error.code], _cut(error.message))
 
-        return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(call, None, _serialized)
 
 
 def _cut(text):
@@ -88,7 +89,7 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         with core.measured(name, "Predict", "GRPC"), core.store.find(name, version, label).held() as loaded:
             size = request.ByteSize()
             signature = request.model_spec.signature_name or DEFAULT
-            loaded.check_signature(signature)
+            loaded.check_names(signature, request.inputs)
             arrays = await core.in_thread(size, arrays_of, request.inputs, core.options.max_values)
             outputs = await core.run(loaded, signature, arrays, request.output_filter, context.time_remaining())
             size = sum(array.nbytes for array in outputs.values())
@@ -118,13 +119,17 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _response(loaded, signature, outputs):
+    """A serialized PredictResponse: the specification, and an entry of `outputs` (1) for each: name (1), tensor (2)."""
     response = predict_pb2.PredictResponse()
-    for name, array in outputs.items():
-        response.outputs[name].CopyFrom(proto_of(array))
     response.model_spec.name = loaded.name
     response.model_spec.version.value = loaded.version
     response.model_spec.signature_name = signature
-    return response
+    entries = (field(1, field(1, name.encode()) + field(2, encoded(array))) for name, array in outputs.items())
+    return response.SerializeToString() + b"".join(entries)
+
+
+def _serialized(response):
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 class Models(model_service_pb2_grpc.ModelServiceServicer):
@@ -155,6 +160,7 @@ def make_server(core: Core) -> tuple[Any, Any]:
     most = core.options.max_body_mb * 2**20
     server = grpc.aio.server(
         interceptors=[Guard(core)],
+        maximum_concurrent_rpcs=core.options.max_concurrency,
         options=[
             ("grpc.max_receive_message_length", most),
             ("grpc.max_send_message_length", -1),

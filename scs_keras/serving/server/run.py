@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +15,9 @@ import grpc
 import uvicorn
 
 from scs_keras.serving.server.core import Core
+from scs_keras.serving.server.impatient import impatient
 from scs_keras.serving.server.models_config import Source
-from scs_keras.serving.server.options import Options
+from scs_keras.serving.server.options import Options, said
 from scs_keras.serving.server.rest import application
 from scs_keras.serving.server.rpc import make_server
 from scs_keras.serving.server.store import Store
@@ -55,6 +57,8 @@ class Server:
             ValueError: nothing can be served, or a port is in use.
         """
         options = self.options
+        if options.tls_certificate and options.tls_key:
+            _check_pair(options.tls_certificate, options.tls_key)
         listening = self._listen()
         try:
             self._grpc, self._health = make_server(self.core)
@@ -67,8 +71,8 @@ class Server:
         self._watching = asyncio.get_running_loop().create_task(self.core.store.watch(options.poll))
         config = uvicorn.Config(
             application(self.core, self._routes(self.core)),
-            http="httptools", ws="none", lifespan="off", log_config=None, log_level="warning", access_log=False,
-            server_header=False, timeout_graceful_shutdown=1,
+            http=impatient(options.body_timeout), ws="none", lifespan="off", server_header=False,
+            log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=1,
             ssl_certfile=options.tls_certificate, ssl_keyfile=options.tls_key,
         )  # fmt: skip
         self._rest = _Uvicorn(config)
@@ -99,7 +103,7 @@ class Server:
             listening.bind((host, port))
         except OSError as error:
             listening.close()
-            raise ValueError(_port_in_use("rest-port", host, port, error)) from None
+            raise ValueError(_port_in_use("rest_port", host, port, error)) from None
         self.rest_port = listening.getsockname()[1]
         return listening
 
@@ -115,6 +119,15 @@ class Server:
             raise ValueError(_port_in_use("port", options.host, options.port, error)) from None
 
 
+def _check_pair(certificate, key):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, FileNotFoundError) as error:
+        said = f"TLS needs a certificate and its key, PEM files without password. {certificate} and {key}: {error}"
+        raise ValueError(said) from None
+
+
 class _Uvicorn(uvicorn.Server):
     """Leaves the signals to us: on the first one, requests in work finish."""
 
@@ -123,9 +136,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _port_in_use(option, host, port, error):
+def _port_in_use(name, host, port, error):
     reason = getattr(error, "strerror", None) or "it is in use"
-    return f"Cannot listen at {host}:{port}: {reason}. Give another one: --{option} 0 takes a free one."
+    return f"Cannot listen at {host}:{port}: {reason}. Give another one: {said(name, 0)} takes a free one."
 
 
 @contextlib.contextmanager
