@@ -31,22 +31,21 @@ ROWS = {  # of Tab. 3
 METRICS = ("accuracy", "macro_f1")
 
 
+def scs_keras(*arguments):
+    subprocess.run([sys.executable, "-m", "scs_keras", *map(str, arguments)], check=True)
+
+
 def run(row, seed, arguments):
     """The scores of a training of a row of the table, from the folder or of one now."""
     folder = arguments.runs / f"{row.replace(' ', '_')}_seed{seed}"
     scores = folder.with_suffix(".json")
     if not scores.exists():
         chosen = [f"model.{key}={json.dumps(value)}" for key, value in {**WHOLE, **ROWS[row]}.items()]
-        settings = [f"seed={seed}", *chosen, *arguments.set]
-        new = [] if (folder / "recipe.json").exists() else [part for each in settings for part in ("--set", each)]
-        command = [sys.executable, "-m", "scs_keras"]
+        settings = [part for each in (f"seed={seed}", *chosen, *arguments.set) for part in ("--set", each)]
         if not (folder / "model.weights.h5").exists():
-            subprocess.run(
-                [*command, "train", PRESET, "--data", arguments.data, "--output", folder, "--quiet", *new], check=True
-            )
-        subprocess.run(
-            [*command, "evaluate", folder, "--data", arguments.data, "--split", "val", "--json", scores], check=True
-        )
+            what = [folder] if (folder / "recipe.json").exists() else [PRESET, "--output", folder, *settings]
+            scs_keras("train", *what, "--data", arguments.data, "--quiet")
+        scs_keras("evaluate", folder, "--data", arguments.data, "--split", "val", "--json", scores)
     return json.loads(scores.read_text())["scores"]
 
 

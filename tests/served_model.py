@@ -67,9 +67,10 @@ def write(folder, version=1, offset=0.0):
             raise NotImplementedError
 
     path = Path(folder) / NAME / str(version)
-    path.mkdir(parents=True)
-    write_saved_model(Model(), signatures, path)
-    return path
+    beside = path.with_name(f".{version}")  # a server that looks meanwhile sees no half of it
+    beside.mkdir(parents=True)
+    write_saved_model(Model(), signatures, beside)
+    return beside.rename(path)
 
 
 def clips(batch=3, time=TIME, seed=0):

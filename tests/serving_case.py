@@ -42,7 +42,7 @@ class Tiny(tf.Module):
     def pair(self, frames, n):
         return {"frames": frames + 1, "n": n * 2}
 
-    @tf.function(input_signature=[spec(tf.string, "s")])
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.string, "s")])
     def texts(self, s):
         return {"s": tf.identity(s), "s_bytes": tf.identity(s)}
 
@@ -114,7 +114,9 @@ class Clients:
 
     def post(self, path, body, **options):
         content = body if isinstance(body, str | bytes) else None
-        return self.rest.post(f"/v1/models/{path}", content=content, json=None if content is not None else body, **options)
+        return self.rest.post(
+            f"/v1/models/{path}", content=content, json=None if content is not None else body, **options
+        )
 
     def close(self):
         self.rest.close()

@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 from serving_case import equal, request, served
 
-FOLDER = Path(os.environ.get("SCS_KERAS_DATA") or Path(__file__).parents[2] / "shared" / "data").parent / "serving_cases"
+FOLDER = (
+    Path(os.environ.get("SCS_KERAS_DATA") or Path(__file__).parents[2] / "shared" / "data").parent / "serving_cases"
+)
 FILE = FOLDER / "cases_dev.jsonl"
 CASES = [json.loads(line) for line in FILE.read_text().splitlines()] if FILE.exists() else [{"id": "none"}]
 pytestmark = pytest.mark.needs_data("../serving_cases", "the request cases of TF Serving")

@@ -50,6 +50,7 @@ def refused(text, dtypes, most=MOST):
         ('{"instances": [1.0], "instances": [2.0]}', FLOAT, (1,), [1]),  # the first of a key counts
         ('\ufeff{"instances": [1.0]}', FLOAT, (1,), [1]),
         ('{"instances": [1e300, -1e300]}', FLOAT, (2,), [np.inf, -np.inf]),
+        ('{"inputs": -1e300}', FLOAT, (), [-np.inf]),
         ('{"instances": [16777217]}', FLOAT, (1,), [16777216]),
         ('{"instances": [Inf, -Infinity, Infinity]}', FLOAT, (3,), [np.inf, -np.inf, np.inf]),
         ('{"unused": ' + "[" * 900 + "]" * 900 + ', "instances": [1]}', FLOAT, (1,), [1]),
@@ -87,7 +88,11 @@ def test_not_a_number_and_several_inputs():
         ('{"inputs": 1, "instances": [1]}', FLOAT, "Not formatted correctly expecting only one of 'inputs' or 'inst"),
         ('{"instances": 1}', FLOAT, "Excepting 'instances' to be an list/array"),
         ('{"instances": []}', FLOAT, "No values in 'instances' array"),
-        ('{"instances": [1.0]}', INT, "element: 0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 1.0 Type: Nu"),
+        (
+            '{"instances": [1.0]}',
+            INT,
+            "element: 0 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 1.0 Type: Nu",
+        ),
         ('{"instances": [true]}', FLOAT, "JSON Value: true Type: True is not of expected type: float"),
         ('{"instances": [1, true]}', INT, "Failed to process element: 1 of"),
         ('{"instances": [null]}', FLOAT, "Type: Null is not of expected type: float"),
@@ -110,7 +115,11 @@ def test_not_a_number_and_several_inputs():
         ('{"instances": [[{"b64": "AA==", "more": 1}]]}', STRING, "not formatted correctly for base64 data"),
         ('{"instances": [{"x": [1]}, [2]]}', FLOAT, "Expecting object but got list at item 1 of input list"),
         ('{"instances": [["u"], {"x": ["v"]}]}', STRING, "Expecting value/list but got object at item 1 of input list"),
-        ('{"instances": [{"z": 1}]}', FLOAT, "element: 0 key: z of 'instances' list. Error: INVALID_ARGUMENT: JSON object"),
+        (
+            '{"instances": [{"z": 1}]}',
+            FLOAT,
+            "element: 0 key: z of 'instances' list. Error: INVALID_ARGUMENT: JSON object",
+        ),
         ('{"instances": [{"a": 1}]}', TWO, "must only have keys: a,b"),
         ('{"instances": [1]}', TWO, "instances is a plain list, but expecting list of objects"),
         ('{"inputs": [1]}', TWO, "inputs is a plain value/list, but expecting an object"),
@@ -190,7 +199,7 @@ def test_decimals_read_back_as_the_same_numbers():
 
 def test_rows_and_columns():
     x = np.arange(4, dtype="float32").reshape(2, 2)
-    s, n = np.array([b"a\"\x1f", b"\xc3\xa9"], object), np.array([[1], [-2]], "int64")
+    s, n = np.array([b'a"\x1f', b"\xc3\xa9"], object), np.array([[1], [-2]], "int64")
     one = {"y": x}
     assert json.loads(json_answer.rows(one)) == {"predictions": [[0.0, 1.0], [2.0, 3.0]]}
     assert json.loads(json_answer.columns(one)) == {"outputs": [[0.0, 1.0], [2.0, 3.0]]}
@@ -207,7 +216,9 @@ def test_rows_and_columns():
     assert b'"\xff"' in json_answer.rows({"s": np.array([b"\xff"], object)})  # no UTF-8 goes out as it is
 
 
-@pytest.mark.parametrize("shape, text", [((2, 0), [[], []]), ((2, 0, 3), [[], []]), ((1, 2, 0), [[[], []]]), ((0,), [])])
+@pytest.mark.parametrize(
+    "shape, text", [((2, 0), [[], []]), ((2, 0, 3), [[], []]), ((1, 2, 0), [[[], []]]), ((0,), [])]
+)
 def test_tensors_without_values(shape, text):
     assert json.loads(json_answer.columns({"y": np.zeros(shape, "float32")})) == {"outputs": text}
 

@@ -201,7 +201,10 @@ class Sessions:
             return await self._decoded(infos, file.item()), number
         dtypes = {name: each for name, each in loaded.inputs_of(signature).items() if name in infos}
         rows = {name: [document[name]] for name in dtypes if name in document}
-        return json_request.inputs_of({"inputs": rows}, dtypes, self._options.max_values).arrays, number
+        arrays = json_request.inputs_of({"inputs": rows}, dtypes, self._options.max_values).arrays
+        for name, array in arrays.items():
+            _check_shape(name, array.shape[1:], infos[name])
+        return arrays, number
 
     async def _decoded(self, infos, file):
         """The pixels of a PNG or JPEG file, which must be as large as the model's frames."""
@@ -232,11 +235,11 @@ def state_bytes(loaded: Loaded) -> int | None:
     import tensorflow as tf
 
     shapes = {
-        name: ([axis.size for axis in info.tensor_shape.dim[1:]], tf.dtypes.as_dtype(info.dtype))
+        name: (_sizes(info), tf.dtypes.as_dtype(info.dtype))
         for name, info in loaded.signatures["step"].inputs.items()
         if name.startswith(_STATE)
     }
-    if any(size < 0 for sizes, _ in shapes.values() for size in sizes):
+    if any(None in sizes for sizes, _ in shapes.values()):
         return None
     return sum(math.prod(sizes) * dtype.size for sizes, dtype in shapes.values())
 
@@ -244,9 +247,25 @@ def state_bytes(loaded: Loaded) -> int | None:
 def _raw(infos, body):
     name, shape = _pixels(infos)
     if None in shape or len(body) != math.prod(shape):
-        expected = "x".join("any" if size is None else str(size) for size in shape)
-        raise invalid(f"Raw pixels are {expected} bytes, rows of a frame one after the other. Received: {len(body)}.")
+        raise invalid(
+            f"Raw pixels are {_shown(shape)} bytes, rows of a frame one after the other. Received: {len(body)}."
+        )
     return {name: np.frombuffer(body, np.uint8).reshape(1, *shape)}
+
+
+def _check_shape(name, received, info):
+    expected = _sizes(info)
+    if len(received) != len(expected) or any(size not in (None, given) for given, size in zip(received, expected)):
+        raise invalid(f"{name} is {_shown(expected)} numbers. Received: {_shown(received)}.")
+
+
+def _sizes(info) -> tuple[Any, ...]:
+    """Without the batch axis; None where a size is free."""
+    return tuple(None if axis.size < 0 else axis.size for axis in info.tensor_shape.dim[1:])
+
+
+def _shown(shape):
+    return "x".join("any" if size is None else str(size) for size in shape) or "1"
 
 
 def _pixels(infos) -> tuple[str, tuple[Any, ...]]:
@@ -256,7 +275,7 @@ def _pixels(infos) -> tuple[str, tuple[Any, ...]]:
     (name, info), *others = infos.items()
     if others or info.dtype != types_pb2.DT_UINT8 or len(info.tensor_shape.dim) != 4:
         raise invalid(f"This model takes {', '.join(infos)} as numbers: send JSON.")
-    return name, tuple(None if axis.size < 0 else axis.size for axis in info.tensor_shape.dim[1:])
+    return name, _sizes(info)
 
 
 def _decode(file, channels):
