@@ -21,7 +21,7 @@ from scs_keras.serving.server.pictures import check_pixels
 from scs_keras.serving.server.store import Store
 
 log = logging.getLogger("scs_keras.serving")
-LONG = 20_000  # bytes from which on reading and writing a message goes to a thread
+LONG = 20_000  # bytes from which on reading and writing a message goes to a thread, which costs time too
 
 
 class Core:
@@ -100,9 +100,9 @@ class Core:
         except TimeoutError:
             raise ServingError("DEADLINE_EXCEEDED", "The answer took longer than the request's deadline.") from None
 
-    async def in_thread(self, size: int, function: Callable, *arguments: Any) -> Any:
-        """What a function gives that reads or writes a message; in a thread from `LONG` bytes on."""
-        if size < LONG:
+    async def in_thread(self, size: int, function: Callable, *arguments: Any, long: int = LONG) -> Any:
+        """What a function gives that reads or writes a message; in a thread from `long` bytes on."""
+        if size < long:
             return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 

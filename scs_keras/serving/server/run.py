@@ -209,9 +209,9 @@ def _is_loopback(host):
 
 
 async def _serve(server):
-    ended = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):  # loop.add_signal_handler is not there on Windows
+        signal.signal(each, lambda *_: loop.call_soon_threadsafe(ended.set))
     if not server.options.token_file and not _is_loopback(server.options.host):
         log.warning("Whoever reaches %s can use this server: it has no token (--token-file).", server.options.host)
     await server.start()
