@@ -58,6 +58,11 @@ def error(answer):
             {"signature_name": "texts", "instances": ["é"]},
             {"predictions": [{"s": "é", "s_bytes": {"b64": "w6k="}}]},
         ),
+        (
+            "tiny:predict",
+            {"signature_name": "texts", "inputs": "a"},
+            {"outputs": {"s": "a", "s_bytes": {"b64": "YQ=="}}},
+        ),
     ],
 )
 def test_predict_by_rest(clients, path, body, answer):
@@ -149,6 +154,7 @@ def test_predict_by_grpc(clients):
     assert made["h"].dtype == np.float16 and made["h"].tolist() == [-1, 2] and made["d"].dtype == np.float64
     assert made["b"].tolist() == [False, True]
     assert clients.predict("tiny", {"s": [b"a\0b\0"]}, signature="texts")["s"].tolist() == [b"a\0b\0"]
+    assert clients.predict("tiny", {"s": b"one"}, signature="texts")["s"].tolist() == b"one"
 
 
 def test_a_tensor_may_come_as_lists_or_as_bytes(clients):

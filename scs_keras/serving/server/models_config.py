@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scs_keras.serving.tf_serving import MODELS
 from scs_keras.zoo.words import option, words
 
+MODELS = "models.config"  # as an export names it; written here again, since Keras comes with what exports
 EXPORT = "scs-keras export PRESET --output DIR"
 
 

@@ -56,8 +56,6 @@ class _TFServing:
                 return Response(await self._of_models(request, path), media_type=JSON)
         except ServingError as error:
             return refusal(error)
-        except ClientDisconnect:
-            return Response(status_code=499)
 
     async def _of_models(self, request, path):
         malformed = invalid(f"Malformed request: {request.method} {path}")
@@ -160,6 +158,8 @@ async def read_body(request: Request, core: Core) -> bytes:
                 parts.append(part)
     except TimeoutError:
         raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time.", 408) from None
+    except ClientDisconnect:
+        raise ServingError("CANCELLED", "The client has gone.") from None
     body = b"".join(parts)
     if request.headers.get("content-encoding", "").lower() == "gzip":
         return await core.in_thread(len(body), _unpacked, body, most, refused)

@@ -23,7 +23,7 @@ from scs_keras.serving.server.rest import check_method
 from scs_keras.serving.server.tensors import arrays_of, encoded
 from scs_keras.serving.wire import field
 
-MESSAGE = 1024  # characters of an error's text
+MESSAGE = 1024  # bytes of an error's text
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -58,7 +58,8 @@ class Guard(grpc.aio.ServerInterceptor):
 
 
 def _cut(text):
-    return text if len(text) <= MESSAGE else f"{text[:MESSAGE]}...TRUNCATED"
+    content = text.encode()
+    return text if len(content) <= MESSAGE else f"{content[:MESSAGE].decode(errors='ignore')}...TRUNCATED"
 
 
 def _asked(request):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -200,10 +201,19 @@ def serve(source: Source, options: Options, routes: Callable[[Core], Sequence[An
     asyncio.run(_serve(Server(source, options, routes)))
 
 
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 async def _serve(server):
     ended = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    if not server.options.token_file and not _is_loopback(server.options.host):
+        log.warning("Whoever reaches %s can use this server: it has no token (--token-file).", server.options.host)
     await server.start()
     for name, labels in server.core.store.models().items():
         log.info("%s: labels %s", name, labels or "none")
