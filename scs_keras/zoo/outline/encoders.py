@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from scs_keras.core.arguments import Tensor, check_known
-from scs_keras.zoo.backbones import ScaledPixels, backbone, channels_last, residual_block
+from scs_keras.zoo.backbones import ScaledPixels, backbone, channels_last, convolution
 from scs_keras.zoo.outline.layers import Resized
 
 BACKBONES = ("vgg16", "vgg16_bn", "small")
@@ -30,7 +30,7 @@ def encoder(
 
     Args:
         name: "vgg16" of `keras.applications`; "vgg16_bn", with batch normalisation, the public reference's; "small",
-            four residual blocks.
+            four pairs of convolutions.
         image_size: height and width.
         grid: cells along a side.
         features: channels.
@@ -57,15 +57,15 @@ def encoder(
     with channels_last():
         maps[0] = layers.MaxPooling2D(2, name="pool")(maps[0])
         joined = [
-            Resized(grid, name=f"resize_{index}")(_convolution(each, features, f"convlayer{index}"))
+            Resized(grid, name=f"resize_{index}")(_reduced(each, features, f"convlayer{index}"))
             for index, each in enumerate(maps, start=1)
         ]
-        output = _convolution(layers.Concatenate(name="join")(joined), features, "convlayer5")
+        output = _reduced(layers.Concatenate(name="join")(joined), features, "convlayer5")
     return keras.Model(image, output, name="encoder")
 
 
-def _convolution(x: Tensor, filters: int, name: str) -> Tensor:
-    """3x3, ReLU, then batch normalisation, in the reference's order."""
+def _reduced(x: Tensor, filters: int, name: str) -> Tensor:
+    """3x3 convolution, ReLU, then batch normalisation, in the reference's order."""
     x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=name)(x)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
 
@@ -87,9 +87,10 @@ def vgg16_bn(x: Tensor, blocks: tuple = VGG_BLOCKS) -> list[Tensor]:
 
 
 def small(x: Tensor, filters: tuple[int, ...] = (24, 48, 96, 128)) -> list[Tensor]:
-    """The maps after each of four residual blocks of stride 2 (He et al. 2016)."""
+    """The maps after each of four pairs of 3x3 convolutions, the first of stride 2, with batch normalisation."""
     maps = []
     for each in filters:
-        x = residual_block(x, each, 2)
+        # No residual lines: TensorFlow's oneDNN crashes in the gradient of a 1x1 convolution of stride 2 on 3 channels.
+        x = convolution(convolution(x, each, 3, 2), each, 3)
         maps.append(x)
     return maps

@@ -139,7 +139,7 @@ class Resized(keras.Layer):
 
     def call(self, maps: Tensor) -> Tensor:
         size = (self.size, self.size)
-        return ops.image.resize(maps, size, "bilinear", antialias=False, data_format="channels_last")
+        return ops.image.resize(maps, size, "bilinear", antialias=True, data_format="channels_last")
 
     def compute_output_shape(self, maps_shape: tuple) -> tuple:
         return (maps_shape[0], self.size, self.size, maps_shape[-1])
