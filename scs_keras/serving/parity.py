@@ -11,7 +11,7 @@ from scs_keras.serving.saved_model import as_served
 from scs_keras.serving.signatures import values_of
 from scs_keras.zoo.values import Values
 
-ABSOLUTE = 1e-5  # in the model's range
+ABSOLUTE = 1e-5  # in the model's range, or of it where it is known
 OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
 RELATIVE = (
     2e-4  # in the preset's own floating point: of the range, or without one of the larger of value and `SMALLEST`
@@ -52,8 +52,11 @@ class Reference:
             frames[1, 0, :2] = np.nan
         scaled = np.asarray(preset.preprocess(frames))
         noise = np.random.default_rng(0).random((2, *shape), "float32")
+        unchanged = preset.postprocess(scaled) is scaled  # the model's own numbers have the range of the preset's
+        limits = {} if unchanged else dict(low=None, high=None)
         in_range = {
-            name: replace(each, dtype="float32", gap=_scaled_gap(preset, each)) for name, each in self.values.items()
+            name: replace(each, dtype="float32", gap=_scaled_gap(preset, each), **limits)
+            for name, each in self.values.items()
         }
         self.cases = [
             self._case("model", "model", scaled, ABSOLUTE, in_range),
@@ -147,7 +150,8 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
     Args:
         found, expected: arrays.
         values: what they are.
-        allowed: for floating point: `RELATIVE` means a relative difference, else an absolute one.
+        allowed: for floating point: of the range of the values; without one, `RELATIVE` means a relative difference,
+            else an absolute one.
 
     Returns:
         difference: the largest: of pixels in steps; of floating point absolute, or relative to the range of the values
@@ -177,10 +181,9 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
 
 def _scale(expected, values, allowed):
     """What a difference is divided by."""
-    if allowed != RELATIVE:
-        return 1.0
-    limited = values.low is not None and values.high is not None
-    return values.high - values.low if limited else np.maximum(np.abs(expected), SMALLEST)
+    if values.low is not None and values.high is not None:
+        return values.high - values.low
+    return np.maximum(np.abs(expected), SMALLEST) if allowed == RELATIVE else 1.0
 
 
 def _largest(values):
@@ -205,8 +208,8 @@ def moving_frames(values: Values, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _golden(preset, shape):
-    """The preset's example in its own values, as large as the frames; of classes, which give no frames, another."""
-    if preset.labels:
+    """The preset's example in its own values, as large as the frames; of models that give no frames, another."""
+    if len(preset.output_shape) < 3:
         return moving_frames(preset.takes, (1, *shape))
     example = np.asarray(preset.postprocess(preset.make_example()), preset.takes.dtype)[:, : shape[0]]
     missing = [(0, max(size - given, 0)) for size, given in zip((1, *shape), example.shape)]

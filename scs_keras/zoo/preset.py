@@ -140,9 +140,10 @@ class Preset:
         )
 
     def _output_shape(self, shape, changes):
-        if self.labels:  # one number for each class, of the sequence or of every frame
-            per_frame = len(self.output_shape) == 2
-            return (*((shape[0],) if per_frame else ()), len(changes.get("labels", self.labels)))
+        if len(self.output_shape) < 3:  # numbers, not images: of the sequence, or of every frame
+            per_frame = changes.get("per_frame", len(self.output_shape) == 2)
+            labels = changes.get("labels", self.labels)
+            return (*((shape[0],) if per_frame else ()), len(labels) if labels else self.output_shape[-1])
         same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
         channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
         return (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
