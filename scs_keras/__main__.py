@@ -359,20 +359,21 @@ def serve(folder, models_config, name, **options):
     import logging
 
     from scs_keras.serving.server import PRODUCTION, check_packages
+    from scs_keras.serving.server.models_config import Source
     from scs_keras.serving.server.options import Options
 
     check_packages()
     chosen = Options(**options)
+    source = Source(folder, models_config, name)  # what is wrong shows at once
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     logging.getLogger("scs_keras").setLevel(logging.INFO)
     logging.getLogger("scs_keras.serving").info(PRODUCTION)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us
     quietly(lambda: importlib.import_module("tensorflow"))
-    from scs_keras.serving.server.models_config import Source
     from scs_keras.serving.server.pages import routes
     from scs_keras.serving.server.run import serve
 
-    serve(Source(folder, models_config, name), chosen, routes)
+    serve(source, chosen, routes)
 
 
 def add_publish(parser, subject):

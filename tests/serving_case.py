@@ -42,7 +42,7 @@ class Tiny(tf.Module):
     def pair(self, frames, n):
         return {"frames": frames + 1, "n": n * 2}
 
-    @tf.function(input_signature=[spec(tf.string, "s")])
+    @tf.function(input_signature=[tf.TensorSpec(None, tf.string, "s")])
     def texts(self, s):
         return {"s": tf.identity(s), "s_bytes": tf.identity(s)}
 

@@ -50,6 +50,7 @@ def refused(text, dtypes, most=MOST):
         ('{"instances": [1.0], "instances": [2.0]}', FLOAT, (1,), [1]),  # the first of a key counts
         ('\ufeff{"instances": [1.0]}', FLOAT, (1,), [1]),
         ('{"instances": [1e300, -1e300]}', FLOAT, (2,), [np.inf, -np.inf]),
+        ('{"inputs": -1e300}', FLOAT, (), [-np.inf]),
         ('{"instances": [16777217]}', FLOAT, (1,), [16777216]),
         ('{"instances": [Inf, -Infinity, Infinity]}', FLOAT, (3,), [np.inf, -np.inf, np.inf]),
         ('{"unused": ' + "[" * 900 + "]" * 900 + ', "instances": [1]}', FLOAT, (1,), [1]),

@@ -239,10 +239,10 @@ def test_what_cannot_be_served(tmp_path):
     put(folder, 1, "broken")
     refused("No version of m in .* can be served. version 1: no saved_model.pb", folder=folder)
     put(folder, 1)
-    refused("cannot be empty or have / or :. Received: 'a/b'. Type: --name NAME", folder=folder, name="a/b")
+    refused("cannot be empty or have / or :. Received: 'a/b'. Give another one, name=NAME", folder=folder, name="a/b")
     put(tmp_path / "two" / "a", 1)
     put(tmp_path / "two" / "b", 1)
-    refused("leave --name out", folder=tmp_path / "two", name="x")
+    refused("leave it out", folder=tmp_path / "two", name="x")
 
 
 def test_configurations_that_cannot_be_served(tmp_path):
@@ -250,6 +250,9 @@ def test_configurations_that_cannot_be_served(tmp_path):
     refused("there is no such file", models_config=tmp_path / "nothing")
     label = 'Label "stable" of model m is on version 2, which is not served. Served: 1. Change version_labels'
     refused(label, models_config=configure(tmp_path, labels={"stable": 2}))
+    put(tmp_path / "m", 2, "broken")
+    label = "on version 2, which cannot be served: no saved_model.pb. Served: 1."
+    refused(label, models_config=configure(tmp_path, TWO, {"stable": 2}))
     refused("m has no version of 7 of m", models_config=configure(tmp_path, TWO.replace("1 versions: 2", "7")))
     refused("elsewhere has no version of m", models_config=configure(tmp_path, base=tmp_path / "elsewhere"))
     file = configure(tmp_path)

@@ -7,7 +7,6 @@ PRODUCTION = (
     "This is a server for trying things. In production run TF Serving itself from the files that the export wrote "
     "(DIR/tf_serving); it answers the same requests."
 )
-STUBS = "pip install --no-deps tensorflow-serving-api"
 
 
 def check_packages() -> None:
@@ -17,6 +16,6 @@ def check_packages() -> None:
         raise ImportError(f'The server needs {missing[0]}. Type: pip install "scs-keras[serving]"')
     if importlib.util.find_spec("tensorflow_serving") is None:
         raise ImportError(
-            f"The server needs TF Serving's messages. Type: {STUBS} (without --no-deps pip would lay another "
-            "TensorFlow over the one that is installed)"
+            "The server needs TF Serving's messages; alone, since what they ask for would lay a second TensorFlow over "
+            "the one that is installed. Type: pip install --no-deps tensorflow-serving-api"
         )

@@ -54,8 +54,7 @@ class Batcher:
         if len(self._waiting) >= self._max_queue:
             raise ServingError(
                 "RESOURCE_EXHAUSTED",
-                f"The batch scheduling queue to which this task was submitted is full; {self._max_queue} wait "
-                "(--max-queue).",
+                f"The batch scheduling queue to which this task was submitted is full; {self._max_queue} wait.",
             )
         task = _Task(loaded, call, asyncio.get_running_loop().create_future(), *self._key(loaded, call))
         self._waiting.append(task)

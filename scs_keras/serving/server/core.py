@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from scs_keras.serving.server.options import Options
 from scs_keras.serving.server.pictures import check_pixels
 from scs_keras.serving.server.store import Store
 
+log = logging.getLogger("scs_keras.serving")
 LONG = 20_000  # bytes from which on reading and writing a message goes to a thread
 
 
@@ -111,17 +113,21 @@ class Core:
         """Inside, a request counts as in work.
 
         Raises:
-            ServingError: UNAVAILABLE while the server ends, RESOURCE_EXHAUSTED when there are too many.
+            ServingError: UNAVAILABLE while the server ends, RESOURCE_EXHAUSTED when there are too many, INTERNAL for an
+                error that nobody thought of, which is logged.
         """
         if self.draining:
             raise unavailable()
         if self._in_work >= self.options.max_concurrency:
-            raise ServingError(
-                "RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here (--max-concurrency)."
-            )
+            raise ServingError("RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here.")
         self._in_work += 1
         try:
             yield
+        except ServingError:
+            raise
+        except Exception as error:
+            log.exception("A request ended in an error of the server's.")
+            raise ServingError("INTERNAL", f"An error of the server's: {type(error).__name__}.") from error
         finally:
             self._in_work -= 1
 

@@ -246,7 +246,8 @@ def _array(value, dtype, max_values):
     check_count(len(flat), max_values)
     array = np.empty(len(flat), object)
     array[:] = flat
-    return (array if dtype == "string" else array.astype(NUMPY[dtype])).reshape(shape)
+    with np.errstate(over="ignore"):
+        return (array if dtype == "string" else array.astype(NUMPY[dtype])).reshape(shape)
 
 
 def _of_numbers(value, dtype, max_values):

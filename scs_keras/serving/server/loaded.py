@@ -115,9 +115,11 @@ class Loaded:
         import tensorflow as tf
 
         try:
-            return self._callable(signature, outputs)(*arrays)
+            made = self._callable(signature, outputs)(*arrays)
         except (tf.errors.OpError, ValueError, TypeError, RuntimeError) as error:
             raise of_tensorflow(error) from error
+        # A scalar comes as a value, a string as bytes.
+        return [np.array(value, object if isinstance(value, bytes) else None, copy=None) for value in made]
 
     def _callable(self, signature, outputs):
         key = (signature, outputs)

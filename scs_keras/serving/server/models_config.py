@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scs_keras.serving.tf_serving import MODELS
+from scs_keras.zoo.words import option, words
 
+MODELS = "models.config"  # as an export names it; written here again, since Keras comes with what exports
 EXPORT = "scs-keras export PRESET --output DIR"
 
 
@@ -62,7 +63,8 @@ class Source:
         self, folder: str | Path | None = None, models_config: str | Path | None = None, name: str | None = None
     ):
         if (folder is None) == (models_config is None):
-            raise ValueError("Give one of the two: a folder of versions, or --models-config FILE.")
+            one = words("`folder` or `models_config`", "DIR or --models-config FILE")
+            raise ValueError(f"Give one of the two: {one}.")
         self._folder = Path(folder).resolve() if folder is not None else None
         self._config = Path(models_config).resolve() if models_config is not None else None
         self._name = name
@@ -98,7 +100,7 @@ class Source:
                 f"It has: {held}. Type: {EXPORT}."
             )
         if self._name is not None:
-            raise ValueError(f"--name is for one model. {self._folder} has {len(several)}: leave --name out.")
+            raise ValueError(f"{option('name')} is for one model. {self._folder} has {len(several)}: leave it out.")
         return [self._one(path, None) for path in several]
 
     def _one(self, folder, name):
@@ -199,5 +201,5 @@ def _check_name(name):
     if not name or any(each in name for each in "/:"):
         raise ValueError(
             f"A model's name is part of /v1/models/NAME:predict and cannot be empty or have / or :. Received: {name!r}."
-            " Type: --name NAME, or change it in models.config."
+            f" Give another one, {words('name=NAME', '--name NAME')}, or change it in models.config."
         )

@@ -3,11 +3,17 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from scs_keras.zoo.words import option
+from scs_keras.zoo.words import words
 
 
 def _option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
+
+
+def said(name: str, value: object = None) -> str:
+    """An option, with a value if one is given, as it is typed or as Python has it."""
+    typed = f"--{name.replace('_', '-')}"
+    return words(f"`{name}`", typed) if value is None else words(f"{name}={value!r}", f"{typed} {value}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,6 @@ class Options:
             port = each.name in ("rest_port", "port")
             if isinstance(value, int | float) and not (0 <= value < 65536 if port else value > 0):
                 allowed = "a port from 0 to 65535" if port else "more than 0"
-                raise ValueError(f"{option(each.name.replace('_', '-'))} must be {allowed}. Received: {value}.")
+                raise ValueError(f"{said(each.name)} must be {allowed}. Received: {value}.")
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("TLS needs both: --tls-certificate FILE and --tls-key FILE.")
+            raise ValueError(f"TLS needs both: {said('tls_certificate')} and {said('tls_key')}.")

@@ -16,9 +16,7 @@ def check_pixels(files: Iterable[bytes], most: int) -> None:
         height, width = size_of(file)
         count += height * width
         if count > most:
-            raise too_large(
-                f"The pictures have {count} pixels or more; this server decodes {most} a request (--max-pixels)."
-            )
+            raise too_large(f"The pictures have {count} pixels or more; this server decodes {most} a request.")
 
 
 def size_of(file: bytes) -> tuple[int, int]:

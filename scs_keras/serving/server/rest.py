@@ -56,8 +56,6 @@ class _TFServing:
                 return Response(await self._of_models(request, path), media_type=JSON)
         except ServingError as error:
             return refusal(error)
-        except ClientDisconnect:
-            return Response(status_code=499)
 
     async def _of_models(self, request, path):
         malformed = invalid(f"Malformed request: {request.method} {path}")
@@ -146,7 +144,7 @@ async def read_body(request: Request, core: Core) -> bytes:
         ServingError: 413 beyond the limit, 408 if it does not arrive in time, 400 for broken gzip.
     """
     most = core.options.max_body_mb * 2**20
-    refused = too_large(f"The body is larger than {core.options.max_body_mb} MiB (--max-body-mb).")
+    refused = too_large(f"The body is larger than {core.options.max_body_mb} MiB, the most here.")
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
         raise refused
@@ -159,7 +157,9 @@ async def read_body(request: Request, core: Core) -> bytes:
                     raise refused
                 parts.append(part)
     except TimeoutError:
-        raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time (--body-timeout).", 408) from None
+        raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time.", 408) from None
+    except ClientDisconnect:
+        raise ServingError("CANCELLED", "The client has gone.") from None
     body = b"".join(parts)
     if request.headers.get("content-encoding", "").lower() == "gzip":
         return await core.in_thread(len(body), _unpacked, body, most, refused)

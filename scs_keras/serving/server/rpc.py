@@ -20,9 +20,10 @@ from scs_keras.serving.server.core import Core
 from scs_keras.serving.server.errors import ServingError, invalid
 from scs_keras.serving.server.loaded import DEFAULT
 from scs_keras.serving.server.rest import check_method
-from scs_keras.serving.server.tensors import arrays_of, proto_of
+from scs_keras.serving.server.tensors import arrays_of, encoded
+from scs_keras.serving.wire import field
 
-MESSAGE = 1024  # characters of an error's text
+MESSAGE = 1024  # bytes of an error's text
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -53,11 +54,12 @@ class Guard(grpc.aio.ServerInterceptor):
             except ServingError as error:
                 await context.abort(grpc.StatusCode[error.code], _cut(error.message))
 
-        return grpc.unary_unary_rpc_method_handler(call, None, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(call, None, _serialized)
 
 
 def _cut(text):
-    return text if len(text) <= MESSAGE else f"{text[:MESSAGE]}...TRUNCATED"
+    content = text.encode()
+    return text if len(content) <= MESSAGE else f"{content[:MESSAGE].decode(errors='ignore')}...TRUNCATED"
 
 
 def _asked(request):
@@ -118,13 +120,17 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _response(loaded, signature, outputs):
+    """A serialized PredictResponse: the specification, and an entry of `outputs` (1) for each: name (1), tensor (2)."""
     response = predict_pb2.PredictResponse()
-    for name, array in outputs.items():
-        response.outputs[name].CopyFrom(proto_of(array))
     response.model_spec.name = loaded.name
     response.model_spec.version.value = loaded.version
     response.model_spec.signature_name = signature
-    return response
+    entries = (field(1, field(1, name.encode()) + field(2, encoded(array))) for name, array in outputs.items())
+    return response.SerializeToString() + b"".join(entries)
+
+
+def _serialized(response):
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 class Models(model_service_pb2_grpc.ModelServiceServicer):

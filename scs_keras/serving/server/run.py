@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import signal
 import socket
@@ -17,7 +18,7 @@ import uvicorn
 from scs_keras.serving.server.core import Core
 from scs_keras.serving.server.impatient import impatient
 from scs_keras.serving.server.models_config import Source
-from scs_keras.serving.server.options import Options
+from scs_keras.serving.server.options import Options, said
 from scs_keras.serving.server.rest import application
 from scs_keras.serving.server.rpc import make_server
 from scs_keras.serving.server.store import Store
@@ -103,7 +104,7 @@ class Server:
             listening.bind((host, port))
         except OSError as error:
             listening.close()
-            raise ValueError(_port_in_use("rest-port", host, port, error)) from None
+            raise ValueError(_port_in_use("rest_port", host, port, error)) from None
         self.rest_port = listening.getsockname()[1]
         return listening
 
@@ -136,9 +137,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _port_in_use(option, host, port, error):
+def _port_in_use(name, host, port, error):
     reason = getattr(error, "strerror", None) or "it is in use"
-    return f"Cannot listen at {host}:{port}: {reason}. Give another one: --{option} 0 takes a free one."
+    return f"Cannot listen at {host}:{port}: {reason}. Give another one: {said(name, 0)} takes a free one."
 
 
 @contextlib.contextmanager
@@ -200,10 +201,19 @@ def serve(source: Source, options: Options, routes: Callable[[Core], Sequence[An
     asyncio.run(_serve(Server(source, options, routes)))
 
 
+def _is_loopback(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 async def _serve(server):
     ended = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    if not server.options.token_file and not _is_loopback(server.options.host):
+        log.warning("Whoever reaches %s can use this server: it has no token (--token-file).", server.options.host)
     await server.start()
     for name, labels in server.core.store.models().items():
         log.info("%s: labels %s", name, labels or "none")

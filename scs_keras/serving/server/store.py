@@ -101,8 +101,10 @@ class Store:
             for label, version in model.labels.items():
                 if self._labels[model.name].get(label) != version:
                     ready = ", ".join(str(number) for number, each in sorted(known.items()) if each.loaded)
+                    failed = known[version].error if version in known else None
+                    why = f"cannot be served: {failed.message}" if failed else "is not served"
                     raise ValueError(
-                        f'Label "{label}" of model {model.name} is on version {version}, which is not served. '
+                        f'Label "{label}" of model {model.name} is on version {version}, which {why}. '
                         f"Served: {ready}. Change version_labels in models.config, or export that version."
                     )
 

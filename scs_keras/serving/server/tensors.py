@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from scs_keras.serving.server.errors import invalid, too_large
+from scs_keras.serving.wire import field
 
-_RAW = {"float32": (5, "<f4"), "float64": (6, "<f8")}  # field number of the values, which lie packed as in memory
+_RAW = {"float32": (5, "<f4"), "float64": (6, "<f8")}  # number of the field, in which values lie as in memory
+_INT_VAL = 7
 
 
 def dtype_name(number: int) -> str:
@@ -35,7 +37,7 @@ def arrays_of(protos: Mapping[str, Any], max_values: int) -> dict[str, np.ndarra
 def check_count(count: int, max_values: int) -> None:
     """Raises 413 for more values than the server takes."""
     if count > max_values:
-        raise too_large(f"The inputs have {count} values; this server takes {max_values} a request (--max-values).")
+        raise too_large(f"The inputs have {count} values; this server takes {max_values} a request.")
 
 
 def _shape(name, proto):
@@ -69,58 +71,46 @@ def _strings(proto, sizes, count):
     return array.reshape(sizes)
 
 
-def proto_of(array: np.ndarray) -> Any:
-    """A TensorProto with the values in typed lists, TF Serving's default."""
+def encoded(array: np.ndarray) -> bytes:
+    """A serialized TensorProto with the values in typed lists, TF Serving's default."""
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
     proto = tensor_pb2.TensorProto()
-    if array.dtype.name in _RAW:  # a packed list in protobuf's encoding, without a Python object for each value
-        number, kind = _RAW[array.dtype.name]
-        content = array.astype(kind, copy=False).tobytes()
-        proto.MergeFromString(bytes([number << 3 | 2]) + _varint(len(content)) + content)
-    elif array.dtype == np.uint8:
-        content = _packed_bytes(array)
-        proto.MergeFromString(bytes([7 << 3 | 2]) + _varint(len(content)) + content)
-    elif array.dtype == object:
-        proto.string_val.extend(array.ravel().tolist())
-    else:
-        field, values = _typed(array)
-        getattr(proto, field).extend(values.ravel().tolist())
     proto.dtype = tf.dtypes.as_dtype(tf.string if array.dtype == object else array.dtype).as_datatype_enum
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
-    return proto
+    packed = b""
+    if array.dtype.name in _RAW:  # most of what is sent, without a Python object for each value
+        number, kind = _RAW[array.dtype.name]
+        packed = field(number, array.astype(kind, copy=False).tobytes())
+    elif array.dtype == np.uint8:
+        packed = field(_INT_VAL, _packed(array))
+    else:
+        name, values = _typed(array)
+        getattr(proto, name).extend(values.ravel().tolist())
+    return proto.SerializeToString() + packed
 
 
-def _packed_bytes(array):
-    """Protobuf's packed encoding of uint8 values: one byte below 128, else two."""
+def _packed(array):
+    """Protobuf's packed encoding of uint8 values: one byte below 128, else a second one for the eighth bit."""
     flat = array.ravel()
-    long = flat > 127
-    if not long.any():
-        return flat.tobytes()
-    ends = np.cumsum(1 + long)
-    packed = np.ones(ends[-1], np.uint8)  # what comes after a long one's first byte is 1: its eighth bit
-    packed[ends - 1 - long] = flat
-    return packed.tobytes()
+    pairs, sent = np.ones((flat.size, 2), np.uint8), np.ones((flat.size, 2), bool)
+    pairs[:, 0], sent[:, 1] = flat, flat > 127
+    return pairs[sent].tobytes()
 
 
 def _typed(array):
+    """Field of a TensorProto, and the values as it takes them."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if array.dtype.name in ("float16", "bfloat16"):
         return "half_val", array.view(np.uint16)
-    if kind == "b":
-        return "bool_val", array
-    if kind == "i":
-        return ("int64_val" if size == 8 else "int_val"), array
-    if kind == "u":
-        return {8: "uint64_val", 4: "uint32_val"}.get(size, "int_val"), array
-    raise invalid(f"An output of type {array.dtype.name} cannot be sent.")
-
-
-def _varint(number):
-    encoded = bytearray()
-    while number > 127:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*encoded, number])
+    name = {
+        "O": "string_val",
+        "b": "bool_val",
+        "i": "int64_val" if size == 8 else "int_val",
+        "u": {8: "uint64_val", 4: "uint32_val"}.get(size, "int_val"),
+    }.get(kind)
+    if name is None:
+        raise invalid(f"An output of type {array.dtype.name} cannot be sent.")
+    return name, array

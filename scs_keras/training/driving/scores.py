@@ -35,6 +35,7 @@ class DrivingScores(Scores):
         self.targets: list[float] = []
         self.outputs: list[float] = []
         self.roads: list[str] = []
+        self.names: list[str] = []
 
     def add(self, target: Any, output: Any, weight: Any, about: Mapping[str, Any]) -> None:
         """Adds a window: angles in degrees, (1,), or (time, 1) of which the last counts."""
@@ -42,6 +43,7 @@ class DrivingScores(Scores):
         self.targets.append(float(np.reshape(target, -1)[-1]))
         self.outputs.append(float(np.reshape(output, -1)[-1]))
         self.roads.append(about.get("road", ""))
+        self.names.append(about.get("name", ""))
 
     def result(self) -> dict[str, float | None]:
         return self._of(np.ones(len(self.targets), bool))
@@ -54,9 +56,10 @@ class DrivingScores(Scores):
         return found | ({"road": {road: self._of(roads == road) for road in named}} if named else {})
 
     def extras(self, scores: Mapping[str, "DrivingScores"]) -> dict[str, Any]:
-        """{"importance": {part: what time adds}} where T1 and T2 were scored, see `importance`."""
+        """Where T1 and T2 were scored {"importance": {part: what time adds}, "samples": a list with the same of every
+        window and its angles}, see `importance`."""
         found = importance(scores)
-        return {"importance": found} if found else {}
+        return {"importance": found, "samples": _by_sample(scores)} if found else {}
 
     def remarks(self, scores: Mapping[str, "DrivingScores"]) -> list[str]:
         rows = {
@@ -83,7 +86,7 @@ def angle_scores(target: np.ndarray, output: np.ndarray, limit: float) -> dict[s
     error = np.abs(output - target)
     squared, variance = float(np.mean(error**2)), float(np.var(target))
     return {
-        **{f"accuracy_{each}": float(np.mean(np.minimum(each / (error + 1e-7), 1))) for each in THRESHOLDS},
+        **{f"accuracy_{each}": float(np.mean(threshold_accuracies(error, each))) for each in THRESHOLDS},
         "mse": squared,
         "r2": finite(1 - squared / variance) if variance > LEAST_VARIANCE else None,
         "mae": float(np.mean(error)),
@@ -104,6 +107,24 @@ def importance(scores: Mapping[str, DrivingScores]) -> dict[str, dict[str, float
         if spatial is not None and temporal is not None:
             found[part] = dict(spatial=spatial, temporal=temporal, difference=temporal - spatial)
     return found
+
+
+def _by_sample(scores: Mapping[str, DrivingScores]) -> list[dict[str, Any]]:
+    """What T1 and T2 say of each window, degrees, and the difference of their Eq. 24 at 6 degrees."""
+    spatial, temporal = (scores[name] for name in ("spatial", "temporal"))
+    targets = np.array(spatial.targets)
+    accuracy = [threshold_accuracies(np.array(each.outputs) - targets, THRESHOLDS[-1]) for each in (spatial, temporal)]
+    keys = ("degrees", "spatial", "temporal", "difference")
+    rows = zip(spatial.targets, spatial.outputs, temporal.outputs, accuracy[1] - accuracy[0])
+    return [
+        {"name": name, **{key: round(float(value), 4) for key, value in zip(keys, row)}}
+        for name, row in zip(spatial.names, rows)
+    ]
+
+
+def threshold_accuracies(error: np.ndarray, threshold: float) -> np.ndarray:
+    """Eq. 24 of each error, degrees."""
+    return np.minimum(threshold / (np.abs(error) + 1e-7), 1)
 
 
 def _flat(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

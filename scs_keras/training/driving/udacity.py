@@ -83,7 +83,7 @@ def _lines(log: Path) -> list[tuple[str, list[str]]]:
 
 def _rows(log: Path, lines: Sequence[tuple[str, list[str]]], column: int, added: float, full_scale: float) -> list[Row]:
     rows = []
-    for where, values in lines:
+    for place, (where, values) in enumerate(lines):
         value, file = number(values[3], where), re.split(r"[/\\]", values[column])[-1]
         if not file:
             raise ValueError(f"{where}: the image of the {COLUMNS[column]} camera is empty.")
@@ -96,6 +96,7 @@ def _rows(log: Path, lines: Sequence[tuple[str, list[str]]], column: int, added:
                 value=value,
                 where=where,
                 recording=COLUMNS[column],
+                number=place,  # those of the side cameras that are left out are a gap
                 seconds=datetime.strptime(found[1], "%Y_%m_%d_%H_%M_%S_%f").timestamp() if found else None,
             )
         )
