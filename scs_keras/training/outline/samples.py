@@ -10,7 +10,7 @@ import numpy as np
 
 from scs_keras.training.data.threads import in_threads
 from scs_keras.training.outline.cells import cells_of, pixels_of, points_of, settings_of, training_arrays
-from scs_keras.training.outline.generated import MOST, generate
+from scs_keras.training.outline.generated import MOST, Batch, generate
 from scs_keras.training.outline.objects import OutlinedObject, by_class
 from scs_keras.training.outline.pictures import Box, around, cropped, picture, pillow
 from scs_keras.training.outline.polygons import box_of, clockwise, mirrored
@@ -242,10 +242,16 @@ class GeneratedSamples:
         if size[0] != size[1]:
             raise ValueError(f"Generated outlines are on square images. Received: {size[0]} x {size[1]} pixels.")
         self.name, self.size, self.grid, self.limit, self.simplify = name, tuple(size), grid, limit, simplify
-        self._made = generate(count, size[0], np.random.default_rng((seed, 2**31)), min(limit, MOST))
+        self.seed, self.count = seed, count
+
+    @functools.cached_property
+    def _made(self) -> Batch:
+        """The evaluation samples; training needs none of them."""
+        random = np.random.default_rng((self.seed, 2**31))
+        return generate(self.count, self.size[0], random, min(self.limit, MOST))
 
     def __len__(self) -> int:
-        return len(self._made.counts)
+        return self.count
 
     def __getitem__(self, index: int) -> tuple[dict[str, np.ndarray], Any, None]:
         """As of `OutlineSamples`."""
