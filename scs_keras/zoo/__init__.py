@@ -63,7 +63,8 @@ def signatures(model: "keras.Model", input_shape: tuple[int, ...] | None = None)
     """
     from scs_keras.core.signatures import whole
 
-    shape = tuple(model.preset.input_shape if input_shape is None else input_shape)
+    shape: Any = model.preset.input_shape if input_shape is None else input_shape
+    shape = shape if isinstance(shape, dict) else tuple(shape)
     own = getattr(model, "signatures", None)
     return own(shape) if own is not None else (whole(model, shape),)
 
