@@ -15,6 +15,7 @@ venv: .venv/ready
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	.venv/bin/python -m pip install --quiet --no-deps "tensorflow-serving-api>=2.19"  # no extra can name it: pyproject.toml
 	touch $@
 
 # tensorflow-cpu is half the size but exists for x86_64 Linux and Windows only.

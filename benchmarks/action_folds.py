@@ -37,9 +37,9 @@ def run(preset, fold, folds, arguments):
     scores = folder.with_suffix(".json")
     if not scores.exists():
         if not (folder / "model.weights.h5").exists():
-            settings = [f"fold={fold}", f"folds={folds}", *arguments.set]
-            what = [] if (folder / "recipe.json").exists() else [part for each in settings for part in ("--set", each)]
-            scs_keras("train", preset, "--data", arguments.data, "--output", folder, "--quiet", *what)
+            settings = [part for each in (f"fold={fold}", f"folds={folds}", *arguments.set) for part in ("--set", each)]
+            what = [folder] if (folder / "recipe.json").exists() else [preset, "--output", folder, *settings]
+            scs_keras("train", *what, "--data", arguments.data, "--quiet")
         options = ["--fold", fold, "--folds", folds, "--split", "val", "--controls", "--json", scores]
         scs_keras("evaluate", folder, "--data", arguments.data, *options)
     return json.loads(scores.read_text())

@@ -31,7 +31,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from scs_keras import zoo
-from scs_keras.training.checkpoint import minutes_of
+from scs_keras.training.checkpoint import cost_of
 from scs_keras.training.costs import multiply_adds
 
 BATCH = 8
@@ -120,7 +120,7 @@ def read_run(folder):
     scores = json.loads((folder / "scores.json").read_text())
     return dict(
         settings=settings,
-        minutes_of_the_training=minutes_of(folder / "checkpoint.weights.h5"),
+        minutes_of_the_training=cost_of(folder / "checkpoint.weights.h5")[0],
         scored_on=f"{scores['data']} ({scores['samples']} sequences)",
         scores=scores["scores"]["model"],
         **{name: values for name, values in scores["scores"].items() if name != "model"},  # persistence, advection

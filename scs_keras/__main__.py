@@ -5,12 +5,13 @@ use and the list of presets need no backend.
 """
 
 import argparse
+import importlib
 import inspect
 import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, get_type_hints
 
@@ -333,6 +334,48 @@ def export(source, weights, set, output, size, steps, format):
     print("\n".join([str(export(made, output, size, steps, format)), *how_to_stream(made)]))
 
 
+def add_serve(parser, subject):
+    from scs_keras.serving.server.options import Options
+
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="folder of an export, or one with several of them")
+    parser.add_argument("--models-config", metavar="FILE", help="a models.config of TF Serving instead of DIR")
+    parser.add_argument("--name", help="name of the model in DIR; by default that of its models.config, or DIR's")
+    for each in fields(Options):
+        name, kind = f"--{each.name.replace('_', '-')}", str if each.default is None else type(each.default)
+        if kind is bool:
+            parser.add_argument(name, action="store_true", help=each.metadata["help"])
+            continue
+        help = each.metadata["help"] + ("" if each.default is None else f" ({each.default})")
+        metavar = "FILE" if each.default is None else kind.__name__.upper()
+        parser.add_argument(name, type=kind, default=each.default, help=help, metavar=metavar)
+    parser.epilog = (
+        "A server for trying things, without Docker, with TF Serving's REST and gRPC. In production run TF Serving\n"
+        "itself (or KServe with it) from the files that the export wrote: DIR/tf_serving."
+    )
+    parser.set_defaults(run=serve)
+
+
+def serve(folder, models_config, name, **options):
+    import logging
+
+    from scs_keras.serving.server import PRODUCTION, check_packages
+    from scs_keras.serving.server.models_config import Source
+    from scs_keras.serving.server.options import Options
+
+    check_packages()
+    chosen = Options(**options)
+    source = Source(folder, models_config, name)  # what is wrong shows at once
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger("scs_keras").setLevel(logging.INFO)
+    logging.getLogger("scs_keras.serving").info(PRODUCTION)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is said by us
+    quietly(lambda: importlib.import_module("tensorflow"))
+    from scs_keras.serving.server.pages import routes
+    from scs_keras.serving.server.run import serve
+
+    serve(source, chosen, routes)
+
+
 def add_publish(parser, subject):
     parser.add_argument("training", help="output folder of a finished `scs-keras train`")
     parser.add_argument("--data", required=True, help="folder with the data to score on")
@@ -353,6 +396,7 @@ COMMANDS = {
     "evaluate": (add_evaluate, "score a model beside its baselines"),
     "predict": (add_predict, "make predictions from a file or folder of your own"),
     "export": (add_export, "write a SavedModel for TF Serving"),
+    "serve": (add_serve, "answer requests as TF Serving does, on this machine, for trying an export"),
     "publish": (add_publish, "make a training's weights those of its preset (for developers of the zoo)"),
 }
 
@@ -361,19 +405,23 @@ COMMANDS = {
 
 
 def start_backend() -> None:
-    """Imports Keras without what its backend logs, which is shown only if the import fails.
+    """Imports Keras without what its backend logs."""
+    if "keras" not in sys.modules:
+        quietly(scs_keras.import_keras)
+
+
+def quietly(load: Callable[[], object]) -> None:
+    """Imports what logs much, which is shown only if the import fails.
 
     TensorFlow has no setting that stops all of its lines: so what is written to standard error is kept back meanwhile.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "keras" in sys.modules:
-        return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as log:
         os.dup2(log.fileno(), 2)
         try:
-            scs_keras.import_keras()
+            load()
         except ImportError:
             os.dup2(kept, 2)
             log.seek(0)

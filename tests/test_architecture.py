@@ -166,7 +166,7 @@ def private_names(tree, defined):
     """Names with one leading underscore: those that the module defines, or those that it reaches into objects for."""
     own = {"self", "cls"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and defined:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and defined:
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and defined:
             yield node.id

@@ -63,6 +63,9 @@ def training_pair(model):
         return x, np.random.default_rng(0).integers(
             len(model.preset.labels), size=(len(x), *model.preset.output_shape[:-1])
         )
+    if len(model.preset.output_shape) < 3:  # numbers of a sequence, or of its frames
+        x = inputs(model.preset)
+        return x, np.random.default_rng(0).random((len(x), *model.preset.output_shape), "float32")
     length, channels = model.preset.output_shape[0], model.preset.output_shape[-1]
     if hasattr(model, "training_pair"):
         return model.training_pair(inputs(model.preset, extra=length))

@@ -203,6 +203,8 @@ def test_differences_are_measured_as_the_values_are():
     near = image * (1 + 1e-4)
     assert differences(near, image, RAIN, RELATIVE)["difference"] == pytest.approx(1e-4, rel=1e-3)
     assert differences(near, image, Values(), ABSOLUTE)["difference"] == pytest.approx(5e-3, rel=1e-3)
+    angles = Values(low=-25.0, high=25.0, unit="degrees")
+    assert differences(near, image, angles, ABSOLUTE)["difference"] == pytest.approx(1e-4, rel=1e-3)
     flipped = near.copy()
     flipped[0, 0] = [0.04, 0.0]
     measured = differences(flipped, image, RAIN, RELATIVE)

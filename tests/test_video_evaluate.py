@@ -25,7 +25,7 @@ from scs_keras.zoo.video_prediction.presets import RAIN
 from tests.radar_case import netcdf, odim, stamp
 
 METRICS = [column.name for column in VideoScores.columns]
-WEIGHTS = "model.weights.h5"
+CHECKPOINT, WEIGHTS = "checkpoint.weights.h5", "model.weights.h5"
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")
@@ -488,3 +488,8 @@ def test_publish_and_card(tmp_path, monkeypatch):
         and "dBZ" not in card
         and "height and width" not in card
     )
+    checkpoint, published = tmp_path / "out" / CHECKPOINT, preset.weights_path.read_bytes()
+    checkpoint.unlink()
+    with pytest.raises(FileNotFoundError, match=f"lacks {CHECKPOINT}, which says on what hardware"):
+        publish.publish(tmp_path / "out", folder)
+    assert preset.weights_path.read_bytes() == published

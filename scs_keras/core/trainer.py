@@ -34,11 +34,12 @@ class StreamTrainer(RefusesEmpty, KeepsFrozen, BackendStep):
     """The training half of `SCSModel`: its step is the backend's, its losses are the `Objective`'s."""
 
     can_be_cut = True  # into clips by `LTSC`: one output for each input frame
+    objective_class = Objective  # what a subclass with losses of its own replaces
 
     def prepare_training(self) -> None:
         """What `compile` fills; made by the constructor, because Keras locks a built model."""
         self.trackers = {name: keras.metrics.Mean(name=f"{name}_loss") for name in ("main", *SUB_GOALS, "overlap")}
-        self.objective = Objective(self)
+        self.objective = self.objective_class(self)
         self.switch = None
         self.long_sequence = None
         self.accumulate_steps = 1
@@ -86,7 +87,7 @@ class StreamTrainer(RefusesEmpty, KeepsFrozen, BackendStep):
         check_compile_arguments(accumulate_steps, clip, loss_weights)
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         trained = {name: each for name, each in losses.items() if each is not None}
-        self.objective = Objective(self, as_loss(loss), trained, loss_weights)
+        self.objective = self.objective_class(self, as_loss(loss), trained, loss_weights)
         set_layer(self, "switch", shared_switch)
         self.long_sequence = long_sequence
         self.accumulate_steps = accumulate_steps

@@ -12,10 +12,10 @@ from scs_keras.serving.saved_model import as_served
 from scs_keras.serving.signatures import taken, values_of
 from scs_keras.zoo.values import Values
 
-ABSOLUTE = 1e-5  # in the model's range
+ABSOLUTE = 1e-5  # in the model's range, or of it where it is known
 OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
-RELATIVE = 2e-4  # in the preset's own floating point: of the larger of value and `SMALLEST`
-SMALLEST = 0.1  # mm/h, or a probability
+RELATIVE = 2e-4  # in the preset's own floating point: of the value, or of `SMALLEST` where it is less
+SMALLEST = 0.1  # of the range of the values, or without one 0.1 of their unit, as 0.1 mm/h
 STEPS = 1  # of 256, of pixels
 
 Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -52,10 +52,13 @@ class Reference:
         if _takes_nan(preset):
             given["frames"][1, 0, :2] = np.nan
         scaled = preset.preprocess(given if several else given["frames"])
+        unchanged = preset.postprocess(scaled) is scaled  # the model's own numbers have the range of the preset's
+        limits = {} if unchanged else dict(low=None, high=None)
         scaled = {name: np.asarray(each) for name, each in named(scaled).items()}
         noise = {name: _noise(each) for name, each in scaled.items()}
         in_range = {
-            name: replace(each, dtype="float32", gap=_scaled_gap(preset, each)) for name, each in self.values.items()
+            name: replace(each, dtype="float32", gap=_scaled_gap(preset, each), **limits)
+            for name, each in self.values.items()
         }
         self.cases = [
             self._case("model", "model", scaled, ABSOLUTE, in_range),
@@ -175,11 +178,12 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
     Args:
         found, expected: arrays.
         values: what they are.
-        allowed: for floating point: `RELATIVE` means a relative difference, else an absolute one.
+        allowed: for floating point: `RELATIVE` means a relative difference, else it is of the range of the values, or
+            without one absolute.
 
     Returns:
-        difference: the largest: of pixels in steps; of floating point absolute, or relative to the larger of the value
-            and 0.1; of a ranked image of its sorted values.
+        difference: the largest: of pixels in steps; of floating point as `allowed` says, relative to the larger of the
+            value and `SMALLEST`; of a ranked image of its sorted values.
         allowed: the largest that passes.
         flipped: share of values that are 0 in one and at most `values.gap` in the other, which is left out before.
         moved: of a ranked image the share of pixels that have another value.
@@ -189,12 +193,12 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
         return dict(difference=np.inf, allowed=allowed)
     if values.dtype == "uint8":
         return dict(difference=_largest(np.abs(found - expected)), allowed=STEPS)
-    scale = _scale(expected, allowed)
+    scale = _scale(expected, values, allowed)
     if values.ranked:
         moved = float(np.mean(np.abs(found - expected) / scale > allowed))
         images = (*expected.shape[:2], -1)
         found, expected = (np.sort(each.reshape(images), axis=-1) for each in (found, expected))
-        scale = _scale(expected, allowed)
+        scale = _scale(expected, values, allowed)
         return dict(difference=_largest(np.abs(found - expected) / scale), allowed=allowed, moved=moved)
     flips = ((found == 0) != (expected == 0)) & (np.maximum(found, expected) <= values.gap)
     difference = np.where(flips, 0.0, np.abs(found - expected) / scale)
@@ -203,9 +207,11 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
     )
 
 
-def _scale(expected, allowed):
+def _scale(expected, values, allowed):
     """What a difference is divided by."""
-    return np.maximum(np.abs(expected), SMALLEST) if allowed == RELATIVE else 1.0
+    limited = values.low is not None and values.high is not None
+    size = values.high - values.low if limited else 1.0
+    return np.maximum(np.abs(expected), SMALLEST * size) if allowed == RELATIVE else size
 
 
 def _largest(values):
@@ -250,8 +256,8 @@ def _moving(preset, name, values, shape, batch):
 
 
 def _golden(preset, name, values, shape):
-    """The preset's example in its own values, as large as the frames; where the outputs are none, another."""
-    if preset.labels or not isinstance(preset.takes, Values):
+    """The preset's example in its own values, as large as the frames; of models that give no frames, another."""
+    if len(preset.output_shape) < 3 or not isinstance(preset.takes, Values):
         return _moving(preset, name, values, shape, 1)
     example = np.asarray(preset.postprocess(preset.make_example()), values.dtype)[:, : shape[0]]
     missing = [(0, max(size - given, 0)) for size, given in zip((1, *shape), example.shape)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scs_keras.core.signatures import Signature
+from scs_keras.serving.wire import field
 
 BATCH_SIZES = (1, 8)  # smallest and largest of `tf_serving/batching.config`
 
@@ -33,23 +34,10 @@ def write_warmup(path: Path, name: str, signatures: Iterable[Signature], size: t
 
 def request_record(model: str, signature: str, inputs: dict[str, Any]) -> bytes:
     """A serialized PredictionLog: predict_log (6): request (1): model_spec (1: name 1, signature_name 3), inputs 2."""
-    specification = _field(1, model.encode()) + _field(3, signature.encode())
-    entries = [_field(1, name.encode()) + _field(2, tensor.SerializeToString()) for name, tensor in inputs.items()]
-    request = _field(1, specification) + b"".join(_field(2, entry) for entry in entries)
-    return _field(6, _field(1, request))
-
-
-def _field(number, content):
-    """A field of bytes in protobuf's encoding."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(number):
-    encoded = bytearray()
-    while number > 127:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*encoded, number])
+    specification = field(1, model.encode()) + field(3, signature.encode())
+    entries = [field(1, name.encode()) + field(2, tensor.SerializeToString()) for name, tensor in inputs.items()]
+    request = field(1, specification) + b"".join(field(2, entry) for entry in entries)
+    return field(6, field(1, request))
 
 
 def constant(spec: Any, batch: int, size: tuple[int, int]) -> Any:

@@ -1,5 +1,7 @@
 """The checkpoint of a training: one file with everything that it needs to go on."""
 
+import os
+import platform
 import time
 from pathlib import Path
 
@@ -52,6 +54,7 @@ class Checkpoint(keras.callbacks.Callback):
         with h5py.File(path, "a") as file:
             group = file.create_group(_GROUP)
             group.attrs["minutes"] = self.minutes_so_far()
+            group.attrs["hardware"] = hardware()
             for number, state in enumerate(_generators(model)):
                 group[str(number)] = keras.ops.convert_to_numpy(state)
 
@@ -88,14 +91,23 @@ class Checkpoint(keras.callbacks.Callback):
             if _GROUP in file:
                 for number, state in enumerate(_generators(model)):
                     state.assign(file[_GROUP][str(number)][()])
-        self.minutes = minutes_of(path)
+        self.minutes, _ = cost_of(path)
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
-def minutes_of(path: Path) -> float:
-    """The minutes that a training took until its checkpoint; 0 for one that does not say."""
+def cost_of(path: Path) -> tuple[float, str]:
+    """(minutes, hardware) of a training until its checkpoint; (0, "unknown hardware") where it does not say."""
     with h5py.File(path) as file:
-        return float(file[_GROUP].attrs["minutes"]) if _GROUP in file else 0.0
+        told = dict(file[_GROUP].attrs) if _GROUP in file else {}
+    return float(told.get("minutes", 0)), str(told.get("hardware", "unknown hardware"))
+
+
+def hardware() -> str:
+    """Accelerators, processor cores and backend of this process, for people: "1 GPU, 16 CPU cores (x86_64), ..."."""
+    kinds = [device.split(":")[0].upper() for device in keras.distribution.list_devices()]
+    accelerators = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds) if kind != "CPU"]
+    cores = f"{os.cpu_count()} CPU cores ({platform.machine()})"
+    return ", ".join([*accelerators, cores, f"Keras {keras.__version__} on {keras.backend.backend()}"])
 
 
 def _generators(model):

@@ -1,6 +1,6 @@
 """Pictures of a film: its frames with what a model says of each, and with maps of its features."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,12 @@ def film_strip(
     shown = spread(len(frames), MOST_FRAMES)
     classes = np.argsort(-probabilities.max(axis=0), kind="stable")[:MOST_CLASSES]
     height = _CELL * frames.shape[1] / frames.shape[2]
-    figure, canvas = _figure(_LEFT + _CELL * len(shown), 0.5 + height + 3 * _BAR * len(classes) + 0.4)
+    figure, canvas = new_figure(_LEFT + _CELL * len(shown), 0.5 + height + 3 * _BAR * len(classes) + 0.4)
     for column, index in enumerate(shown):
         cell = canvas(_LEFT + column * _CELL, 0.4, _CELL - 0.06, height)
-        cell.imshow(_pixels(frames, index), interpolation="nearest", aspect="auto", cmap="inferno", **_scale(frames))
+        cell.imshow(
+            pixels_of(frames, index), interpolation="nearest", aspect="auto", cmap="inferno", **scale_of(frames)
+        )
         cell.set_title(f"{seconds[index]:.2f} s", fontsize=7, color=FAINT, pad=2)
         cell.set_axis_off()
     for row, label in enumerate(classes):
@@ -58,7 +60,7 @@ def film_strip(
         bars.set_ylabel(labels[label], rotation=0, ha="right", va="center", fontsize=8, color=INK)
         for side in ("top", "right", "left"):
             bars.spines[side].set_visible(False)
-    _save(figure, path, title)
+    save_figure(figure, path, title)
 
 
 def map_strip(
@@ -72,7 +74,7 @@ def map_strip(
     """
     shown = spread(len(frames), MOST_FRAMES)
     height = _CELL * frames.shape[1] / frames.shape[2]
-    figure, canvas = _figure(_LEFT + _CELL * len(shown), 0.5 + (height + 0.06) * (1 + len(maps)) + 0.2)
+    figure, canvas = new_figure(_LEFT + _CELL * len(shown), 0.5 + (height + 0.06) * (1 + len(maps)) + 0.2)
     *_, last = maps.values()
     channel = int(last.std(axis=0).mean(axis=(0, 1)).argmax())
     rows = {"frames": frames}
@@ -80,17 +82,21 @@ def map_strip(
     for row, (name, values) in enumerate(rows.items()):
         for column, index in enumerate(shown):
             cell = canvas(_LEFT + column * _CELL, 0.4 + row * (height + 0.06), _CELL - 0.06, height)
-            cell.imshow(_pixels(values, index), interpolation="nearest", aspect="auto", **_scale(values))
+            cell.imshow(pixels_of(values, index), interpolation="nearest", aspect="auto", **scale_of(values))
             cell.set_axis_off()
             if row == 0:
                 cell.set_title(f"{seconds[index]:.2f} s", fontsize=7, color=FAINT, pad=2)
             if column == 0:
                 cell.text(-0.1, 0.5, name, ha="right", va="center", fontsize=8, color=INK, transform=cell.transAxes)
-    _save(figure, path, title)
+    save_figure(figure, path, title)
 
 
-def _figure(width, height):
-    """(figure, function of left, top, width, height in inches that makes axes)."""
+def new_figure(width: float, height: float) -> tuple[Any, Callable[[float, float, float, float], Any]]:
+    """(figure, function of left, top, width, height that makes axes); all in inches.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -105,16 +111,18 @@ def _figure(width, height):
     return figure, canvas
 
 
-def _pixels(frames, index):
+def pixels_of(frames: np.ndarray, index: int) -> np.ndarray:
+    """A frame for `imshow`, without the axis of a single channel."""
     return frames[index] if frames.shape[-1] == 3 else frames[index, ..., 0]
 
 
-def _scale(frames):
-    """One scale for all frames of one channel."""
+def scale_of(frames: np.ndarray) -> dict[str, float]:
+    """Options of `imshow`: one scale for all frames of one channel."""
     return {} if frames.shape[-1] == 3 else dict(vmin=float(frames.min()), vmax=float(frames.max()) or 1.0)
 
 
-def _save(figure, path, title):
+def save_figure(figure: Any, path: str | Path, title: str) -> None:
+    """Writes a PNG, to a temporary file that is renamed, with the title above."""
     width, height = figure.get_size_inches()
     figure.text(0.1 / width, 1 - 0.1 / height, title, ha="left", va="top", fontsize=9, color=INK)
     with written_beside(path) as beside:

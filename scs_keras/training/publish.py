@@ -1,7 +1,6 @@
 """Makes the weights of a finished training those of its preset: weights, record and card, and the golden output."""
 
 import os
-import platform
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 import scs_keras
 from scs_keras.training.card import model_card
-from scs_keras.training.checkpoint import minutes_of
+from scs_keras.training.checkpoint import cost_of
 from scs_keras.training.evaluate import read, score_model, write_json
 from scs_keras.training.output import Output, name_of
 from scs_keras.training.samples import files_of, spread
@@ -39,6 +38,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
 
     Raises:
         ValueError: the training is not finished, or has other arguments than the preset's.
+        FileNotFoundError: the checkpoint of the training is missing.
     """
     run = source(training)
     if run.arguments:
@@ -47,6 +47,12 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
             "published."
         )
     output, preset = Output(training), run.preset
+    if not output.checkpoint.is_file():
+        raise FileNotFoundError(
+            f"{training} lacks {output.checkpoint.name}, which says on what hardware and how long the training ran. "
+            "Copy it there, or train anew."
+        )
+    minutes, hardware = cost_of(output.checkpoint)
     for path in (preset.weights_path, preset.record_path, preset.card_path):
         check_output_file(path)
     if golden is not None:
@@ -77,10 +83,8 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
         parameters=sum(int(np.prod(v.shape)) for v in model.trainable_variables),
         recipe=name_of(recipe),
         settings={key: value for key, value in output.settings().items() if value not in ({}, [], "", None)},
-        hardware=(
-            f"{os.cpu_count()} CPU cores ({platform.machine()}), Keras {keras.__version__} on {keras.backend.backend()}"
-        ),
-        minutes=round(minutes_of(output.checkpoint), 1),
+        hardware=hardware,
+        minutes=round(minutes, 1),
         date=date.today().isoformat(),
         version=scs_keras.__version__,
         evaluated=f"scs-keras evaluate {preset.name} --data DIR --dataset {run.dataset}"

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scs_keras import zoo
 from scs_keras.core.arguments import check_known
@@ -131,7 +131,7 @@ def _fit(recipe, samples, folder, strategy, verbose):
         print(f"Going on from step {step} ({folder.checkpoint}).")
     for start, end, length in _stretches(step, recipe.steps, recipe.checkpoint_every):
         model.fit(
-            _pairs(recipe, model, training_dataset(samples.train, recipe.batch_size, recipe.seed, start)),
+            pairs(recipe, model, training_dataset(samples.train, recipe.batch_size, recipe.seed, start)),
             steps_per_epoch=length,
             initial_epoch=start // recipe.checkpoint_every,
             epochs=-(-end // recipe.checkpoint_every),
@@ -145,8 +145,8 @@ def _fit(recipe, samples, folder, strategy, verbose):
     return model
 
 
-def _pairs(recipe, model, batches):
-    """What `fit` gets: each batch as the recipe makes a pair of it."""
+def pairs(recipe: Recipe, model: "keras.Model", batches: Any) -> Any:
+    """What `fit` gets of `training_dataset`: each batch as the recipe makes a pair of it."""
     pair = functools.partial(recipe.pair, model)
     if not hasattr(batches, "element_spec"):  # no tf.data.Dataset but a generator
         return (pair(batch) for batch in batches)

@@ -37,7 +37,8 @@ class Preset:
         paper_row: the row of the papers' tables that it stands for.
         builder: function of `arguments` that returns a compiled Keras model.
         arguments: of the builder, plain data.
-        input_shape: (time, height, width, channels) of one example; height and width may vary.
+        input_shape: (time, height, width, channels) of one example; height and width may vary. Of several inputs
+            {name: shape}.
         output_shape: likewise.
         values: what the model's numbers are, their range and unit.
         takes: what `preprocess`, and so a served model, takes; by default the model's numbers.
@@ -49,7 +50,9 @@ class Preset:
         folder: where its weights and their record lie.
         reduced: arguments that make a small version of it: a few thousand parameters, small frames, few of them.
         example: function of the preset that returns an input of the model, (1, time, height, width, channels), of
-            what the package holds.
+            what the package holds; of several inputs {name: (1, ...)}.
+        shapes: function of `arguments` that returns (input shape, output shape), or "" where `input_shape` is one of
+            the arguments.
         argument_names: function of `arguments` that returns the names of all arguments of the builder, or "" where
             the builder's own signature has them.
         weights_licence, data_licence: what one may do with them.
@@ -63,7 +66,7 @@ class Preset:
     paper_row: str
     builder: Reference
     arguments: Mapping[str, Any]
-    input_shape: tuple[int, ...]
+    input_shape: Any
     output_shape: tuple[int, ...]
     values: str
     preprocess: Reference
@@ -73,6 +76,7 @@ class Preset:
     folder: Path
     reduced: Mapping[str, Any] = field(default_factory=dict)
     example: Reference = Reference("")
+    shapes: Reference = Reference("")
     argument_names: Reference = Reference("")
     weights_licence: str = "Apache-2.0"
     data_licence: str = ""
@@ -116,6 +120,10 @@ class Preset:
         if not changes:
             return self
         changes = {name: _plain(value) for name, value in changes.items()}
+        changed = dict(arguments={**self.arguments, **changes}, changed={**self.changed, **changes})
+        if self.shapes:
+            input_shape, output_shape = self.shapes(changed["arguments"])
+            return replace(self, **changed, input_shape=input_shape, output_shape=output_shape)
         shape = changes.get("input_shape", self.input_shape)
         if not isinstance(shape, tuple) or len(shape) != len(self.input_shape) or not all(map(is_count, shape)):
             example = words(str(self.input_shape), f'--set "model.input_shape={list(self.input_shape)}"')
@@ -125,17 +133,17 @@ class Preset:
             )
         return replace(
             self,
-            arguments={**self.arguments, **changes},
-            changed={**self.changed, **changes},
+            **changed,
             input_shape=shape,
             output_shape=self._output_shape(shape, changes),
             labels=changes.get("labels", self.labels),
         )
 
     def _output_shape(self, shape, changes):
-        if self.labels:  # one number for each class, of the sequence or of every frame
-            per_frame = len(self.output_shape) == 2
-            return (*((shape[0],) if per_frame else ()), len(changes.get("labels", self.labels)))
+        if len(self.output_shape) < 3:  # numbers, not images: of the sequence, or of every frame
+            per_frame = changes.get("per_frame", len(self.output_shape) == 2)
+            labels = changes.get("labels", self.labels)
+            return (*((shape[0],) if per_frame else ()), len(labels) if labels else self.output_shape[-1])
         same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
         channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
         return (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
@@ -171,8 +179,8 @@ class Preset:
         model.preset = self
         return model
 
-    def make_example(self) -> "np.ndarray":
-        """An input of the model, (1, time, height, width, channels), the same each time."""
+    def make_example(self) -> "np.ndarray | dict[str, np.ndarray]":
+        """An input of the model, (1, time, height, width, channels), or a dict of them, the same each time."""
         return self.example(self)
 
     def predict(self, model: "keras.Model", raw: Any) -> Any:

@@ -8,17 +8,16 @@ import keras
 
 from scs_keras.core.arguments import check_known
 from scs_keras.core.goals import LastFrameFlow
-from scs_keras.core.heads import ScaleHeads
 from scs_keras.core.long_sequence import LTSC
 from scs_keras.core.network import SCSNetwork
-from scs_keras.core.stages import Stage, as_stages
 from scs_keras.core.switch import ASTSGD, STSGD
 from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.action.model import ActionModel
 from scs_keras.zoo.backbones import backbone as named_backbone
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.default_dtype import default_dtype
-from scs_keras.zoo.heads import ClassHead, FlowHead
+from scs_keras.zoo.flow import flow_parts
+from scs_keras.zoo.heads import ClassHead
 from scs_keras.zoo.lrcn import NoNetwork, lstm_head, small_cnn
 
 NETWORKS = ("scs", "convlstm", "lstm")
@@ -95,7 +94,7 @@ def build(
             made = (SCSNetwork if network == "scs" else ConvLSTMNetwork)(**(arguments or {}), name="network")
             if sub_goals == "flow":
                 goal = FlowOfDifferences if differences else LastFrameFlow
-                parts |= _flow(made, _reduction(features, input_shape), flow_stages, goal, flow_options or {})
+                parts |= flow_parts(made, features, input_shape, flow_stages, goal, flow_options)
             model = ActionModel(made, classes, **parts)
     entropy = "sparse_categorical_crossentropy"
     goals: dict[str, Any] = {} if sub_goals == "none" else dict(spatial_loss=entropy)
@@ -150,36 +149,9 @@ def _backbone(name, input_shape, arguments):
     return make(tuple(input_shape[1:]), **arguments)
 
 
-def _reduction(features, input_shape):
-    """Pixels of a frame along a side of a pixel of the backbone's features."""
-    return 1 if features is None else -(-input_shape[1] // features.output_shape[1])
-
-
 def _switch(name, classes, decay_steps):
     if name == "astsgd":
         return ASTSGD(initial_loss=math.log(classes))
     if name == "stsgd":
         return STSGD(0.5, decay_steps=decay_steps)
     return STSGD(temporal=0.5) if name == "cbm" else None
-
-
-def _flow(network, scale, chosen, goal, options):
-    """Goal and heads of T2: the flow at the scale of each of the chosen stages, all if none are."""
-    scales = list(_scales(network.stages, scale))
-    chosen = tuple(chosen) or tuple(range(len(scales)))
-    network.check_taps(chosen)
-    heads = [
-        FlowHead(max(2, min(32, network.stages[tap].filters // 4)), name=f"flow_{index}")
-        for index, tap in enumerate(chosen)
-    ]
-    return dict(
-        temporal_head=ScaleHeads(heads, taps=chosen, name="temporal_head"),
-        temporal_goal=goal(tuple(scales[tap] for tap in chosen), **options),
-    )
-
-
-def _scales(stages: tuple[Stage, ...], scale: int):
-    """Pixels of a frame along a side of a pixel after each stage."""
-    for stage in as_stages(list(stages)):
-        scale *= stage.strides * (2 if stage.pool else 1)
-        yield scale

@@ -25,18 +25,20 @@ _LICENCE = (
     "Radar composites of {} (research and test use; not part of this package) and Meteo-France's MeteoNet "
     "(Open Licence 2.0)"
 )
+_FIRST_RADARS = "MeteoSwiss, FMI, KNMI and BoM"
+_RADARS = (
+    "MeteoSwiss, FMI, KNMI, BoM, EUMETNET OPERA, Dipartimento della Protezione Civile and Environment and Climate "
+    "Change Canada"
+)
 _FORECASTER = dict(
-    data_licence=_LICENCE.format("MeteoSwiss, FMI, KNMI and BoM"),
+    data_licence=_LICENCE.format(_RADARS),
     builder="scs_keras.zoo.precipitation.builder:build",
     postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
     gives=dict(output=RAIN),
     recipe="precipitation_radar",
 )
 _NOWCAST = dict(
-    data_licence=_LICENCE.format(
-        "MeteoSwiss, FMI, KNMI, BoM, EUMETNET OPERA, Dipartimento della Protezione Civile and Environment and Climate "
-        "Change Canada"
-    ),
+    data_licence=_LICENCE.format(_RADARS),
     builder="scs_keras.zoo.precipitation.builder:build_nowcast",
     postprocess="scs_keras.zoo.precipitation.products:to_rain",
     gives=dict(
@@ -98,7 +100,7 @@ PRESETS = (
         paper_row="Tab. 7, ConvLSTM, at a small scale",
     ),
     _preset(
-        SMALL, "scs", _FLOW_SCS, advection=True, exceedance=0.01,
+        SMALL, "scs", _FLOW_SCS, advection=True, exceedance=0.01, data_licence=_LICENCE.format(_FIRST_RADARS),
         name="scs_precipitation_advection_small_radar",
         summary="SCS on top of advection: flow moves the rain, the decoder adds growth and decay",
         paper_row="none: beyond the paper",

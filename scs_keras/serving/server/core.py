@@ -1,0 +1,176 @@
+"""What every front end of the server does with a request: count it, find its version, check it, compute it in time."""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scs_keras.serving.server.batching import Batcher
+from scs_keras.serving.server.errors import ServingError, unavailable
+from scs_keras.serving.server.loaded import Loaded
+from scs_keras.serving.server.metrics import Metrics
+from scs_keras.serving.server.options import Options
+from scs_keras.serving.server.pictures import check_pixels
+from scs_keras.serving.server.store import Store
+
+log = logging.getLogger("scs_keras.serving")
+LONG = 20_000  # bytes from which on reading and writing a message goes to a thread
+
+
+class Core:
+    """One for all front ends.
+
+    Attributes:
+        store: finds versions.
+        options: limits.
+        metrics: what Prometheus reads.
+        draining: from then on new requests get UNAVAILABLE.
+    """
+
+    def __init__(self, store: Store, options: Options):
+        self.store, self.options = store, options
+        self.metrics = Metrics()
+        self.draining = False
+        self._in_work = 0
+        self._batcher = Batcher(options.batch_threads, options.max_batch_size, options.max_queue)
+        self._readers = ThreadPoolExecutor(2, "messages")
+        self._token = _token(options.token_file)
+
+    # The call -------------------------------------------------------------------------------------------------------
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str = "",
+        outputs: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The outputs of a signature.
+
+        Args:
+            model: name.
+            inputs: {name: array}; strings as arrays of bytes objects.
+            version: None for that of the label, else the highest.
+            label: of a version.
+            signature: "" for serving_default.
+            outputs: those to compute; none: all.
+            timeout: seconds; None for the server's.
+
+        Raises:
+            ServingError: with gRPC's code.
+        """
+        with self.store.find(model, version, label).held() as loaded:
+            return await self.run(loaded, signature, inputs, outputs, timeout)
+
+    async def run(
+        self,
+        loaded: Loaded,
+        signature: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> dict[str, np.ndarray]:
+        """As `predict`, of a version that the caller holds."""
+        call = loaded.call(signature, inputs, outputs)
+        for array in call.arrays:
+            if array.dtype == object:
+                check_pixels(array.ravel(), self.options.max_pixels)
+        made = await self.in_time(self._batcher.submit(loaded, call), timeout)
+        return dict(zip(call.outputs, made))
+
+    async def in_time(self, work: Any, timeout: float | None = None) -> Any:
+        """What an awaitable gives, within so many seconds (None: the server's).
+
+        Raises:
+            ServingError: DEADLINE_EXCEEDED.
+        """
+        try:
+            return await asyncio.wait_for(work, self.options.timeout if timeout is None else timeout)
+        except TimeoutError:
+            raise ServingError("DEADLINE_EXCEEDED", "The answer took longer than the request's deadline.") from None
+
+    async def in_thread(self, size: int, function: Callable, *arguments: Any) -> Any:
+        """What a function gives that reads or writes a message; in a thread from `LONG` bytes on."""
+        if size < LONG:
+            return function(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    # Around each request --------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def request(self) -> AsyncIterator[None]:
+        """Inside, a request counts as in work.
+
+        Raises:
+            ServingError: UNAVAILABLE while the server ends, RESOURCE_EXHAUSTED when there are too many, INTERNAL for an
+                error that nobody thought of, which is logged.
+        """
+        if self.draining:
+            raise unavailable()
+        if self._in_work >= self.options.max_concurrency:
+            raise ServingError("RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here.")
+        self._in_work += 1
+        try:
+            yield
+        except ServingError:
+            raise
+        except Exception as error:
+            log.exception("A request ended in an error of the server's.")
+            raise ServingError("INTERNAL", f"An error of the server's: {type(error).__name__}.") from error
+        finally:
+            self._in_work -= 1
+
+    @contextlib.contextmanager
+    def measured(self, model: str, api: str, entrypoint: str):
+        """Inside, a request is answered or refused; its count and time go to the metrics."""
+        start, status = time.perf_counter(), "OK"
+        try:
+            yield
+        except ServingError as error:
+            status = error.code
+            raise
+        except BaseException:
+            status = "CANCELLED"
+            raise
+        finally:
+            known = model if model in self.store.models() else ""
+            self.metrics.add(known, status, api, entrypoint, time.perf_counter() - start)
+
+    def check_token(self, authorization: str | None) -> None:
+        """Raises UNAUTHENTICATED unless it is `Bearer TOKEN`, or the server has no token."""
+        if self._token is not None and not hmac.compare_digest((authorization or "").encode(), self._token):
+            raise ServingError(
+                "UNAUTHENTICATED", "This server asks for a token. Send the header authorization: Bearer TOKEN."
+            )
+
+    async def drain(self) -> None:
+        """Waits until no request is in work, at most `options.drain` seconds."""
+        self.draining = True
+        end = time.monotonic() + self.options.drain
+        while self._in_work and time.monotonic() < end:
+            await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._batcher.close()
+        self._readers.shutdown(wait=False)
+
+
+def _token(file: str | None) -> bytes | None:
+    if file is None:
+        return None
+    token = Path(file).read_text(encoding="utf-8").strip()
+    if not token:
+        raise ValueError(f"{file} is empty. Expected: a token. For example: openssl rand -hex 32 > {file}")
+    return f"Bearer {token}".encode()

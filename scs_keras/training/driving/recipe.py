@@ -1,0 +1,123 @@
+"""The recipe of steering."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scs_keras.core.arguments import check_known
+from scs_keras.training.recipe import Recipe, TrainingData, check_precision
+from scs_keras.training.task import task
+
+if TYPE_CHECKING:
+    import keras
+
+    from scs_keras.training.samples import Samples
+
+# Of the data set's reader; what is not given is the data set's own.
+READING = ("full_scale", "column", "crop", "correction", "before", "balanced", "flip", "jitter", "cache_mb")
+
+
+@dataclass(frozen=True)
+class Steering(Recipe):
+    """The angle of the wheel at the last of some frames (Sec. 5.7, Tab. 5), on recordings of your own or public ones.
+
+        scs-keras train scs_driving_small_rc --data DIR --output DIR
+        scs-keras train steering --data MY_TUB --output DIR --set dataset=donkeycar
+        scs-keras train scs_driving_17_comma --data DIR --output DIR --set batch_size=128
+
+    The small models learn from 4,012 frames of an RC car; what came out, with hardware and minutes, is in their model
+    cards. The paper's sizes take its batch of 128 (Tab. 8) and a GPU. Rows of Tab. 5 are arguments of the model:
+    `--set model.input_shape=[3,64,192,3]` for 3 frames, `--set model.p=0.3`, `model.depth=15` (Tab. 8).
+    Not for driving a car.
+
+    Attributes:
+        preset, arguments, weights, freeze, steps, batch_size, seed, checkpoint_every: see `Recipe`.
+        dataset: rc_car, udacity_sim, table (a CSV), udacity, donkeycar, comma or livi; "" for the preset's.
+        learning_rate: peak of a cosine schedule; 0 for the preset's.
+        weight_decay: of AdamW.
+        warmup: steps up to the peak.
+        average: of the weights at each step, the moving average's momentum; 0 for none.
+        precision: float32, or mixed_bfloat16 where the processor has it; weights are float32.
+        decay: whether p of STSGD falls to 0 until the last step; else it stays.
+        full_scale: degrees that an angle of 1 stands for, 0 where angles are degrees; none for the data set's own.
+        column: of a table that has the angles; none for steering.
+        crop: where the road begins and ends, as shares of the image's height: 0.4,1; none for the data set's own.
+        correction: of Udacity's side cameras, degrees; none to leave them out.
+        before: frames that must lie before one that is scored; none for 6.
+        balanced: show all angles equally often, not as they come.
+        flip: mirror half of the windows, with the angle negated; none for true.
+        jitter: largest change of brightness and contrast; none for 0.2.
+        cache_mb: so many MB of frames stay in memory; none for 512.
+        validate: validation windows that are scored after each epoch (`val_r2`, `val_mse`, `val_accuracy_6` in the
+            logs); 0 for none.
+    """
+
+    task: ClassVar[str] = "driving"
+
+    preset: str = "scs_driving_small_rc"
+    steps: int = 1500
+    batch_size: int = 32
+    checkpoint_every: int = 150
+    learning_rate: float = 0.0
+    weight_decay: float = 1e-3
+    warmup: int = 50
+    average: float = 0.99
+    precision: str = "float32"
+    decay: bool = True
+    full_scale: float | None = None
+    column: str | None = None
+    crop: str | None = None
+    correction: float | None = None
+    before: int | None = None
+    balanced: bool | None = None
+    flip: bool | None = None
+    jitter: float | None = None
+    cache_mb: float | None = None
+    validate: int = 0
+
+    def check(self) -> None:
+        super().check()
+        self._reading()
+        check_precision(self.precision)
+        if self.validate < 0 or not 0 <= self.average < 1:
+            raise ValueError(
+                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
+                f"Received: validate={self.validate}, average={self.average}."
+            )
+
+    def samples(self, folder: str, split: str) -> "Samples":
+        return task(self.task).read(self.dataset_name, folder, split, self.changed_preset, **self._reading())
+
+    def _reading(self):
+        """{name: value} of what is given for the reader.
+
+        Raises:
+            ValueError: the data set does not take one of them.
+        """
+        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
+        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
+        for name in given:
+            check_known(f"setting of the data set {self.dataset_name}", name, known)
+        return given
+
+    def scheduled_arguments(self) -> Mapping[str, Any]:
+        arguments = {} if self.precision == "float32" else {"dtype": self.precision}
+        switch = self.changed_preset.arguments.get("switch")
+        return {**arguments, "decay_steps": self.steps} if self.decay and switch == "stsgd" else arguments
+
+    def optimizer(self) -> "keras.optimizers.Optimizer":
+        from scs_keras.training.optimizers import cosine_adamw
+
+        peak = self.learning_rate or self.changed_preset.arguments["learning_rate"]
+        warmup = min(self.warmup, self.steps - 1)
+        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
+
+    def pair(self, model: Any, batch: Any) -> tuple[Any, Any]:
+        """(x, y) with x as the model sees it."""
+        x, y = batch
+        return self.changed_preset.preprocess(x), y
+
+    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
+        from scs_keras.training.driving.validation import Validation
+
+        return [Validation(samples.val, self.validate)] if self.validate else []
