@@ -62,6 +62,8 @@ def _array(name, proto, sizes):
     parse_error = invalid(f"tensor parsing error: {name}")
     try:
         dtype = tf.dtypes.as_dtype(proto.dtype)
+        if proto.dtype > 100:  # a reference
+            raise parse_error
         if dtype == tf.string:
             return _strings(proto, sizes, count)
         if proto.tensor_content and len(proto.tensor_content) != count * np.dtype(dtype.as_numpy_dtype).itemsize:
