@@ -279,3 +279,21 @@ def test_without_the_option_there_are_none(server):
 
     found = [each.path for each in routes(Core(server.core.store, Options())) if isinstance(each, Route)]
     assert found == ["/", "/models"]
+
+
+@pytest.mark.slow
+def test_late_frames_cost_what_early_ones_do(server, session):
+    """And the memory stays: a session has its state and the last answer, however long it is."""
+    from tests.conftest import peak
+
+    frames = [frame.tobytes() for frame in clips(1, time=20)[0]]
+    taken, before = [], 0.0
+    for number in range(2_000):
+        if number == 200:
+            before = peak()
+        began = time.process_time()  # of the whole process, server and client
+        assert session[1](f":step?number={number}", content=frames[number % 20], headers=RAW).status_code == 200
+        taken.append(time.process_time() - began)
+    early, late = np.median(taken[50:350]), np.median(taken[-300:])
+    assert late < 1.25 * early, (early, late)
+    assert peak() - before < 20e6
