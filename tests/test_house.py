@@ -17,7 +17,11 @@ CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CHECKED = {  # files whose types are checked; add yours, take none away
     "scs_keras/__init__.py",
     "scs_keras/core",
+    "scs_keras/serving/client.py",
+    "scs_keras/serving/client_grpc.py",
+    "scs_keras/serving/client_rest.py",
     "scs_keras/serving/server",
+    "scs_keras/serving/values.py",
     "scs_keras/training/action/baselines.py",
     "scs_keras/training/action/controls.py",
     "scs_keras/training/action/predict.py",
