@@ -55,7 +55,7 @@ class OutlineModel(KnowsPreset, SCSModel):
     def __init__(self, *args: Any, grid: int, auxiliary: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.grid, self.auxiliary = grid, auxiliary
-        self.auxiliary_head = None
+        self.auxiliary_head: Any = None
         if auxiliary:
             same: Any = dict(trainable=self.trainable, dtype=self.dtype_policy)
             self.auxiliary_head = layers.Dense(2, name="auxiliary_head", **same)
