@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from scs_keras import ASTSGD
+from scs_keras.core.inputs import split
 
 
 def in_own_process(function, *arguments, **options):
@@ -128,7 +129,7 @@ def check_layer(make, x, folder, tolerance=2e-2):
     loaded = keras.saving.load_model(path)
     assert_close(loaded(x), expected)
 
-    loaded.compile(keras.optimizers.SGD(0.01), "mse")
+    loaded.compile(keras.optimizers.SGD(0.01), "mse", run_eagerly=True)
     loaded.fit(x, np.zeros(expected.shape), verbose=0)
     pairs = zip(loaded.trainable_variables, layer.trainable_variables)
     assert all(np.any(a.numpy() != b.numpy()) for a, b in pairs if "kernel" in a.name)
@@ -146,8 +147,9 @@ def check_layer(make, x, folder, tolerance=2e-2):
 def check_step(model, frames):
     """The steps' outputs, stacked and reduced as the model says, are the call's."""
     states, outputs = model.initial_states(frames), []
-    for index in range(frames.shape[1]):
-        output, states = model.step(frames[:, index], states)
+    sequences, _ = split(frames, getattr(model, "context", ()))
+    for index in range(keras.tree.flatten(sequences)[0].shape[1]):
+        output, states = model.step(keras.tree.map_structure(lambda each, at=index: each[:, at], sequences), states)
         outputs.append(output)
     outputs = keras.tree.map_structure(lambda *each: ops.stack(each, axis=1), *outputs)
     assert_close(model.reduce_outputs(outputs), model(frames))

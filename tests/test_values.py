@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from scs_keras import zoo
+from scs_keras.core.inputs import named
 from scs_keras.zoo.radar_units import rain_to_scaled
 from scs_keras.zoo.values import PIXELS, RAIN, SEQUENCE, Values
 from tests.checks import to_numpy
@@ -16,18 +17,30 @@ CONVERSIONS = {(each.preprocess, each.postprocess): each for each in PRESETS}  #
 
 
 def of(preset):
-    """Values of what the preset takes, its limits among them; rain beyond what the model can tell apart."""
-    takes = preset.takes
+    """Values of what the preset takes, of several inputs by their names."""
+    if isinstance(preset.takes, dict):
+        return {name: within(takes, preset.input_shape[name][-1]) for name, takes in preset.takes.items()}
+    return within(preset.takes, preset.input_shape[-1])
+
+
+def within(takes, channels):
+    """Values, their limits among them; rain beyond what the model can tell apart."""
     low, high = (0.0, 1000.0 if takes == RAIN else 1.0) if takes.high is None else (takes.low, takes.high)
     values = np.concatenate([[low, high, (low + high) / 2], np.random.default_rng(0).uniform(low, high, 509)])
-    frames = np.repeat(values.reshape((2, 4, 8, 8, 1)), preset.input_shape[-1], axis=-1)
-    return frames.astype(takes.dtype)
+    return np.repeat(values.reshape((2, 4, 8, 8, 1)), channels, axis=-1).astype(takes.dtype)
 
 
 @pytest.mark.parametrize("preset", CONVERSIONS.values(), ids=lambda preset: preset.name)
 def test_tensors_are_converted_as_arrays_are(preset):
     values = of(preset)
-    scaled, of_tensor = preset.preprocess(values), preset.preprocess(keras.ops.convert_to_tensor(values))
+    scaled = preset.preprocess(values)
+    of_tensor = preset.preprocess(keras.tree.map_structure(keras.ops.convert_to_tensor, values))
+    if isinstance(values, dict):  # what comes out is none of them
+        assert [each.dtype for each in scaled.values()] == ["float32", "int32"]
+        for name, each in scaled.items():
+            assert each.dtype == keras.backend.standardize_dtype(of_tensor[name].dtype)
+            np.testing.assert_allclose(to_numpy(of_tensor[name]), each, atol=1e-6)
+        return
     assert keras.ops.is_tensor(of_tensor) and isinstance(scaled, np.ndarray)
     assert scaled.dtype == "float32" == keras.backend.standardize_dtype(of_tensor.dtype)
     np.testing.assert_allclose(to_numpy(of_tensor), scaled, atol=1e-6)
@@ -42,8 +55,10 @@ def test_tensors_are_converted_as_arrays_are(preset):
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_every_preset_says_what_it_takes(preset):
-    assert preset.takes.unit, f"{preset.name} has no `takes`: dtype, range and unit of its input"
-    assert len(preset.takes.layout) == 1 + len(preset.input_shape)
+    shapes = named(preset.input_shape)
+    for name, takes in (preset.takes if isinstance(preset.takes, dict) else {"frames": preset.takes}).items():
+        assert takes.unit, f"{preset.name} has no `takes`: dtype, range and unit of its input"
+        assert len(takes.layout) == 1 + len(shapes[name])
 
 
 def test_pixels_flows_and_rain():

@@ -11,10 +11,11 @@ import pytest
 
 from scs_keras import __main__ as cli
 from scs_keras import zoo
+from scs_keras.training.convert import read_checkpoint
 from scs_keras.training.video_prediction import convert as convert_module
 from scs_keras.zoo.preset import Preset
+from scs_keras.zoo.pytorch_weights import ReferenceWeight, layer_weights
 from scs_keras.zoo.video_prediction import build, load_reference
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 from tests.presets import add_preset
 
 TINY = dict(hid_S=4, hid_T=8, N_S=2, N_T=2, mlp_ratio=1.0)
@@ -249,27 +250,27 @@ def test_pytorch_files_that_hold_no_weights(content, message, torch, tmp_path):
     torch.content = content
     (tmp_path / "a.pth").touch()
     with pytest.raises(ValueError, match=message):
-        convert_module.read_checkpoint(tmp_path / "a.pth")
+        read_checkpoint(tmp_path / "a.pth")
 
 
 def test_without_pytorch_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "a.pth").touch()
     with pytest.raises(ImportError, match=r'pip install "scs-keras\[convert\]"'):
-        convert_module.read_checkpoint(tmp_path / "a.pth")
+        read_checkpoint(tmp_path / "a.pth")
 
 
 def test_a_real_pytorch_file(preset, tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     arrays = checkpoint(tiny())
     torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, tmp_path / "a.pth")
-    assert convert_module.read_checkpoint(tmp_path / "a.pth").keys() == arrays.keys()
+    assert read_checkpoint(tmp_path / "a.pth").keys() == arrays.keys()
 
 
 def test_a_pickle_in_an_npz_is_not_run(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.array([subprocess], dtype=object)[:0])
     with pytest.raises(ValueError, match="is not an npz file of arrays"):
-        convert_module.read_checkpoint(tmp_path / "a.npz")
+        read_checkpoint(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
@@ -292,4 +293,4 @@ def test_errors_of_the_command(arguments, message):
 def test_an_empty_npz_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"PK nothing")
     with pytest.raises(ValueError, match="is not an npz file of arrays"):
-        convert_module.read_checkpoint(tmp_path / "a.npz")
+        read_checkpoint(tmp_path / "a.npz")

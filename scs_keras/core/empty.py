@@ -24,5 +24,6 @@ class RefusesEmpty:
         return super().predict(self._not_empty(x), *args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _not_empty(self, x):
-        check_batch(getattr(x, "shape", ()), type(self).__name__)
+        for each in x.values() if isinstance(x, dict) else [x]:
+            check_batch(getattr(each, "shape", ()), type(self).__name__)
         return x

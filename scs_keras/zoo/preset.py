@@ -41,7 +41,8 @@ class Preset:
             {name: shape}.
         output_shape: likewise.
         values: what the model's numbers are, their range and unit.
-        takes: what `preprocess`, and so a served model, takes; by default the model's numbers.
+        takes: what `preprocess`, and so a served model, takes; by default the model's numbers. Of several inputs
+            {name: Values}.
         gives: {name: Values} of what `postprocess` gives, by the model's outputs; by default what it takes.
         preprocess, postprocess: functions between these values and the model's, of NumPy arrays and of tensors; both
             can be called: `preset.preprocess(rain)`.
@@ -81,7 +82,7 @@ class Preset:
     weights_licence: str = "Apache-2.0"
     data_licence: str = ""
     labels: tuple[str, ...] = ()
-    takes: Values = Values()
+    takes: Values | Mapping[str, Values] = Values()
     gives: Mapping[str, Values] = field(default_factory=dict)
     changed: Mapping[str, Any] = field(default_factory=dict)
 

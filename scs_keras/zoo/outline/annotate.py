@@ -170,4 +170,4 @@ def _cells(crop, vertices, grid, index):
 def _simplified(outline, tolerance):
     kept = simplified(outline.points, tolerance, outline.fixed)
     fixed = tuple(int(place) for place in np.nonzero(np.isin(kept, outline.fixed))[0])
-    return outline._replace(points=outline.points[kept], cells=outline.cells[kept], fixed=fixed)
+    return Outline(outline.points[kept], fixed, outline.cells[kept], outline.score, outline.ended)

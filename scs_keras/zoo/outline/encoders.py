@@ -22,6 +22,7 @@ def encoder(
     filters: tuple[int, ...] = (),
     weights: str | None = None,
     frozen: bool = False,
+    maps: tuple[str, ...] = VGG_MAPS,
 ) -> keras.Model:
     """An image (batch, height, width, 3), RGB in [0, 1], to features (batch, grid, grid, features).
 
@@ -36,6 +37,7 @@ def encoder(
         features: channels.
         filters: of the blocks of the last two, in place of VGG's or (24, 48, 96, 128).
         weights: of "vgg16": "imagenet", a file, or None for random ones.
+        maps: names of the four layers of "vgg16".
         frozen: whether the backbone, without the convolutions after it, is made with `trainable=False`.
 
     Raises:
@@ -46,19 +48,19 @@ def encoder(
         raise ValueError(f"There are weights of 'vgg16' alone. Received: {weights!r} for {name!r}. Type weights=None.")
     if name == "vgg16":
         whole = backbone("vgg16", (*image_size, 3), weights)
-        image, maps = whole.input, [whole.get_layer(each).output for each in VGG_MAPS]
+        image, seen = whole.input, [whole.get_layer(each).output for each in maps]
     else:
         image = keras.Input((*image_size, 3), name="image")
         with channels_last():
             make = {"vgg16_bn": vgg16_bn, "small": small}[name]
-            maps = make(ScaledPixels("torch")(image), *([tuple(filters)] if filters else []))
+            seen = make(ScaledPixels("torch")(image), *([tuple(filters)] if filters else []))
     if frozen:
-        keras.Model(image, maps).trainable = False
+        keras.Model(image, seen).trainable = False
     with channels_last():
-        maps[0] = layers.MaxPooling2D(2, name="pool")(maps[0])
+        seen[0] = layers.MaxPooling2D(2, name="pool")(seen[0])
         joined = [
             Resized(grid, name=f"resize_{index}")(_reduced(each, features, f"convlayer{index}"))
-            for index, each in enumerate(maps, start=1)
+            for index, each in enumerate(seen, start=1)
         ]
         output = _reduced(layers.Concatenate(name="join")(joined), features, "convlayer5")
     return keras.Model(image, output, name="encoder")

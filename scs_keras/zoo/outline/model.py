@@ -12,6 +12,7 @@ from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.outline.annotate import annotate, annotate_many
 from scs_keras.zoo.outline.decode import decode
 from scs_keras.zoo.outline.losses import edge_and_vertex_cells
+from scs_keras.zoo.outline.reference import reference_weights
 
 
 class OutlineObjective(Objective):
@@ -51,6 +52,7 @@ class OutlineModel(KnowsPreset, SCSModel):
 
     objective_class = OutlineObjective
     annotate, annotate_many, decode = annotate, annotate_many, decode  # as methods
+    reference_weights = reference_weights
 
     def __init__(self, *args: Any, grid: int, auxiliary: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

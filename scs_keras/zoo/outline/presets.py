@@ -22,7 +22,13 @@ _SUMMARIES = {
     "gru": "convolutional GRU layers",
 }  # fmt: skip
 
-_PIXELS = Values("uint8", 0, 255, "colour value", note="Vertices are cells of the grid, or tokens: whole numbers.")
+_TAKES = {
+    "image": Values("uint8", 0, 255, "colour value", layout=("batch", "height", "width", "channels")),
+    "vertices": Values(
+        "int32", 0, None, "cell", layout=("batch", "time", "first and two before"),
+        note="Cells of the grid, row by row; after the last the end token and two start tokens.",
+    ),
+}  # fmt: skip
 _LOG = Values("float32", None, 0.0, "log-probability", layout=("batch", "time", "cells"))
 _LICENCES = {
     "cityscapes": "Cityscapes: for non-commercial research and education, cityscapes-dataset.com/license",
@@ -38,7 +44,7 @@ _TRAINED = {
     "gru": {},
 }
 
-_TINY = dict(steps=5, image_size=(32, 32), grid=4, features=4)
+_TINY = dict(steps=5, image_size=(32, 32), grid=3, features=2)
 _TINY_NETWORKS = {
     "scs": dict(arguments=dict(structure=[4, 3])),
     "cbm": dict(arguments=dict(structure=[4, 3], **_CBM_CELL)),
@@ -46,7 +52,7 @@ _TINY_NETWORKS = {
     "gru": dict(arguments=dict(filters=[3])),
 }
 _TINY_BACKBONES = {
-    "vgg16": {},
+    "vgg16": dict(backbone_arguments=dict(maps=("block1_conv1",) * 4)),
     "vgg16_bn": dict(backbone_arguments=dict(filters=(2, 2, 2, 2, 2))),
     "small": dict(backbone_arguments=dict(filters=(4, 4, 4, 4))),
 }
@@ -72,7 +78,7 @@ def _preset(name, summary, paper_row, kind, data, **arguments):
         input_shape={"image": (height, width, 3), "vertices": (steps, 3)},
         output_shape=(steps, grid**2 + 1),
         values="an image and the vertices so far in; log-probabilities of the next vertex's cell, and of the end, out",
-        takes=_PIXELS,
+        takes=_TAKES,
         gives={"output": _LOG},
         preprocess=f"{_HERE}.pixels:unit",
         postprocess=f"{_HERE}.pixels:unchanged",

@@ -5,9 +5,9 @@ from keras import ops
 
 from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.encoder_decoder import fold, unfold
+from scs_keras.zoo.pytorch_weights import layer_weights
 from scs_keras.zoo.video_prediction.convolutions import Convolution3D
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.reference import layer_weights
 
 WINDOW = 3  # frames that the 3-D autoencoder sees at once
 

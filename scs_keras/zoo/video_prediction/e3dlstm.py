@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from scs_keras.zoo.pytorch_weights import ReferenceWeight
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, PointwiseConvolution, layer_normalization
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight
 
 WINDOW = 2  # frames that a cell sees together; the reference's kernels fit no other number
 

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from scs_keras.zoo.pytorch_weights import ReferenceWeight
 from scs_keras.zoo.video_prediction.convolutions import EPSILON, uniform
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight
 
 
 def layer_normalization(x, scale, bias):

@@ -5,11 +5,11 @@ import math
 import keras
 from keras import ops
 
+from scs_keras.zoo.pytorch_weights import ReferenceWeight, layer_weights
 from scs_keras.zoo.video_prediction.convolutions import Convolution, TransposedConvolution
 from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, layer_normalization
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
 
 class NormalizedConvolution(GateConvolution):

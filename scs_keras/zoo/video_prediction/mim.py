@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from scs_keras.core.signatures import whole
+from scs_keras.zoo.pytorch_weights import ReferenceWeight
 from scs_keras.zoo.video_prediction.frame_by_frame import FrameByFrame
 from scs_keras.zoo.video_prediction.gates import Cell, GateConvolution, PointwiseConvolution
 from scs_keras.zoo.video_prediction.predrnn import SpatioTemporalLSTMCell
 from scs_keras.zoo.video_prediction.recurrent import RecurrentPredictor
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight
 
 
 class PeepholeCell(Cell):

@@ -9,6 +9,7 @@ from keras import ops
 from scs_keras.core.arguments import check_counts
 from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.encoder_decoder import feed_back
+from scs_keras.zoo.pytorch_weights import ReferenceWeight, layer_weights
 from scs_keras.zoo.video_prediction.convolutions import (
     EPSILON,
     Convolution,
@@ -17,7 +18,6 @@ from scs_keras.zoo.video_prediction.convolutions import (
 )
 from scs_keras.zoo.video_prediction.frame_by_frame import ImageByImage
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
 FEATURES = 64
 KERNEL = 7  # of the physical branch: derivatives up to order 6 in x and y

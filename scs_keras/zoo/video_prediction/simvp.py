@@ -5,6 +5,7 @@ from keras import initializers, ops
 
 from scs_keras.core.arguments import check_counts
 from scs_keras.zoo.encoder_decoder import feed_back
+from scs_keras.zoo.pytorch_weights import layer_weights
 from scs_keras.zoo.video_prediction.convolutions import (
     Convolution,
     built,
@@ -14,7 +15,6 @@ from scs_keras.zoo.video_prediction.convolutions import (
 )
 from scs_keras.zoo.video_prediction.losses import DifferentialDivergenceLoss
 from scs_keras.zoo.video_prediction.predictor import VideoPredictor
-from scs_keras.zoo.video_prediction.reference import layer_weights
 from scs_keras.zoo.video_prediction.translators import Inception, InceptionTranslator, MetaTranslator
 
 TRANSLATORS = ("gSTA", "TAU", "IncepU")

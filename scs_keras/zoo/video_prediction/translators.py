@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import initializers, ops, random
 
+from scs_keras.zoo.pytorch_weights import ReferenceWeight, layer_weights
 from scs_keras.zoo.video_prediction.convolutions import (
     batch_normalization,
     convolution,
@@ -15,7 +16,6 @@ from scs_keras.zoo.video_prediction.convolutions import (
     depthwise,
     group_normalization,
 )
-from scs_keras.zoo.video_prediction.reference import ReferenceWeight, layer_weights
 
 # N(0, sqrt(2 / fan_out)). Depthwise kernels have a fan_out of their size in Keras too.
 FAN_OUT = initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")

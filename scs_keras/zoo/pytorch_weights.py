@@ -1,4 +1,4 @@
-"""Weights under the names of the public reference benchmark (OpenSTL), PyTorch's layouts, into our models."""
+"""Weights under the names of PyTorch checkpoints and in their layouts, into our models."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ def load_reference(model, arrays):
     """Loads the reference's parameters, all or none.
 
     Args:
-        model: a `VideoPredictor`.
+        model: of the zoo, with `reference_weights`.
         arrays: {name in the reference: array in PyTorch's layout}; a prefix `module.` or `model.` is dropped, and
             `num_batches_tracked` is ignored.
 

@@ -1,0 +1,123 @@
+"""The recipe of outlines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scs_keras.core.arguments import check_known
+from scs_keras.training.recipe import Recipe, TrainingData, check_precision
+from scs_keras.training.task import task
+
+if TYPE_CHECKING:
+    import keras
+
+    from scs_keras.training.samples import Samples
+
+# Of the data set's reader; what is not given is the data set's own.
+READING = (
+    "classes", "min_area", "parts", "flip", "shift", "jitter", "simplify", "cache_mb", "generated_steps",
+    "generated_share",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outlines(Recipe):
+    """Outlines of objects (Sec. 5.6, Tab. 4) on COCO, Cityscapes, labelme files of your own or generated ones.
+
+        scs-keras train outline --data coco --output DIR
+        scs-keras train polygon_lstm_outline_small_coco --data coco --output DIR
+        scs-keras train outline --data . --output DIR --set dataset=generated
+        scs-keras train outline --data MY_IMAGES --output DIR --set dataset=labelme --weights preset
+
+    The small models learn on generated outlines first (`generated_steps`), which never end, then on 1,239 objects of
+    COCO; what came out, with hardware and minutes, is in their model cards. The paper's sizes take Cityscapes and GPUs
+    (Tab. 8): batches of 32, and `--set model.clip_length=10` (LTSC).
+
+    Attributes:
+        preset, arguments, weights, freeze, steps, batch_size, seed, checkpoint_every: see `Recipe`.
+        dataset: coco, cityscapes, labelme or generated; "" for the preset's.
+        learning_rate: peak of a cosine schedule; 0 for the preset's.
+        weight_decay: of AdamW.
+        warmup: steps up to the peak.
+        average: of the weights at each step, the moving average's momentum; 0 for none.
+        precision: float32, or mixed_bfloat16 where the processor has it; weights are float32.
+        classes: only objects of these, names separated by commas; none for the data set's own.
+        min_area: only objects of so many square pixels; none for the data set's own.
+        parts: of objects of several polygons, skip them or keep each as an object; none for skip.
+        flip: mirror half of the crops; none for true.
+        shift: by how much of the box each side of a crop moves; none for 0.08.
+        jitter: largest change of brightness, contrast and colour; none for 0.2.
+        simplify: vertices whose triangle is not larger, in square cells, are not learnt; none for 1.
+        cache_mb: so many MB of decoded crops are kept; none for 512.
+        generated_steps: so many first steps are on generated outlines alone; none for 0.
+        generated_share: share of generated outlines in later batches; none for 0.
+        validate: validation objects that are outlined and scored after each epoch (`val_iou` in the logs); 0 for none.
+    """
+
+    task: ClassVar[str] = "outline"
+
+    preset: str = "polygon_scs_outline_small_coco"
+    steps: int = 3000
+    batch_size: int = 16
+    checkpoint_every: int = 250
+    learning_rate: float = 0.0
+    weight_decay: float = 1e-4
+    warmup: int = 100
+    average: float = 0.99
+    precision: str = "float32"
+    classes: str | None = None
+    min_area: float | None = None
+    parts: str | None = None
+    flip: bool | None = None
+    shift: float | None = None
+    jitter: float | None = None
+    simplify: float | None = None
+    cache_mb: float | None = None
+    generated_steps: int | None = None
+    generated_share: float | None = None
+    validate: int = 0
+
+    def check(self) -> None:
+        super().check()
+        self._reading()
+        check_precision(self.precision)
+        if self.validate < 0 or not 0 <= self.average < 1:
+            raise ValueError(
+                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
+                f"Received: validate={self.validate}, average={self.average}."
+            )
+
+    def samples(self, folder: str, split: str) -> "Samples":
+        return task(self.task).read(self.dataset_name, folder, split, self.changed_preset, **self._reading())
+
+    def _reading(self):
+        """{name: value} of what is given for the reader.
+
+        Raises:
+            ValueError: the data set does not take one of them.
+        """
+        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
+        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
+        for name in given:
+            check_known(f"setting of the data set {self.dataset_name}", name, known)
+        return given
+
+    def scheduled_arguments(self) -> Mapping[str, Any]:
+        return {} if self.precision == "float32" else {"dtype": self.precision}
+
+    def optimizer(self) -> "keras.optimizers.Optimizer":
+        from scs_keras.training.optimizers import cosine_adamw
+
+        peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
+        warmup = min(self.warmup, self.steps - 1)
+        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
+
+    def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
+        """(x, y, weight) with x as the model sees it."""
+        x, y, weight = batch
+        return self.changed_preset.preprocess(x), y, weight
+
+    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
+        from scs_keras.training.outline.validation import Validation
+
+        return [Validation(samples.val, self.validate)] if self.validate else []
