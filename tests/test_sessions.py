@@ -281,6 +281,26 @@ def test_without_the_option_there_are_none(server):
     assert found == ["/", "/models"]
 
 
+def test_one_of_several_models_has_to_be_named():
+    from scs_keras.serving.server.errors import ServingError
+    from scs_keras.serving.server.sessions import Sessions
+
+    store = SimpleNamespace(models=lambda: {"one": {}, "two": {}})
+    with pytest.raises(ServingError, match=r'Which model\? Served: one, two\. Send {"model": NAME}\.'):
+        Sessions(SimpleNamespace(store=store, options=None)).create(b"")
+
+
+def test_models_of_numbers_take_json():
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    from scs_keras.serving.server import sessions
+    from scs_keras.serving.server.errors import ServingError
+
+    infos = {"frame": meta_graph_pb2.TensorInfo(dtype=1)}
+    with pytest.raises(ServingError, match=r"This model takes frame as numbers: send JSON\."):
+        sessions._raw(infos, b"")
+
+
 @pytest.mark.slow
 def test_late_frames_cost_what_early_ones_do(server, session):
     """And the memory stays: a session has its state and the last answer, however long it is."""
