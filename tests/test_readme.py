@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FAST = ("Install and predict", "Use the cell")
 SLOW = (
     "docs/index.md", "Train on your data", "Predict video", "Serve", "docs/tasks/precipitation.md",
-    "docs/tasks/video_prediction.md", "docs/tasks/action.md", "docs/api/serving.md", "docs/serving.md",
+    "docs/tasks/video_prediction.md", "docs/tasks/action.md", "docs/tasks/outline.md", "docs/api/serving.md", "docs/serving.md",
 )  # fmt: skip
 
 
