@@ -72,12 +72,11 @@ def bytes_of(folder):
 def proved(reference, run, what):
     """{"parity": as in parity.json, "milliseconds": {signature: latency of one clip or frame}}."""
     parity = reference.compare(run, what)
-    clip = {"frames": reference.stream[:1, : reference.time]}
+    clip = reference.clip(1)
     latency = {"serving_default": fastest(lambda: run("serving_default", clip))}
     if "step" in reference.signatures:
-        frame = reference.stream[:1, 0]
-        state = run("initial_state", {"frame": frame})
-        latency["step"] = fastest(lambda: run("step", {"frame": frame, **state}))
+        inputs = {**reference.frame(1, 0), **reference.first_state(run, 1)}
+        latency["step"] = fastest(lambda: run("step", inputs))
     return dict(parity=parity, milliseconds=latency)
 
 

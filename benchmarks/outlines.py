@@ -50,8 +50,8 @@ def parts_of(name):
 
 def model_of(name, steps):
     """The compiled model of a name."""
+    from scs_keras import zoo
     from scs_keras.zoo.gains import GAINS
-    from scs_keras.zoo.outline.builder import build
 
     network, variant, depth = parts_of(name)
     if network == "scs":
@@ -61,10 +61,12 @@ def model_of(name, steps):
         )  # fmt: skip
     else:
         own = dict(arguments=dict(filters=[WIDTH] * depth, normalization="group" if variant == "norm" else None))
-    model = build(
-        network, **own, steps=VERTICES + 1, image_size=(SIDE, SIDE), grid=GRID, backbone="small",
-        backbone_arguments=dict(filters=(16, 32, 32, 32)), features=WIDTH, head="map", learning_rate=RATE,
+    preset = {"scs": "polygon_scs_outline_small_coco", "convlstm": "polygon_lstm_outline_small_coco"}[network]
+    same = dict(
+        steps=VERTICES + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
+        features=WIDTH, head="map", offsets=False, auxiliary=0.0, spread=0.0, learning_rate=RATE,
     )  # fmt: skip
+    model = zoo.load(preset, weights=None, **same, **own)
     if variant == "gain":
         for layer in model.network.recurrent_layers:
             layer.cell.kernel.assign(GAIN * layer.cell.kernel)
@@ -76,11 +78,10 @@ def train(name, seed, steps):
     import keras
 
     from scs_keras.training.evaluate import score
-    from scs_keras.training.outline.predictors import predictors_with
+    from scs_keras.training.outline.predictors import predictors
     from scs_keras.training.outline.samples import GeneratedSamples
     from scs_keras.training.outline.scores import OutlineScores
     from scs_keras.training.samples import training_dataset
-    from scs_keras.zoo.outline.pixels import unit
 
     keras.utils.set_random_seed(seed)
     model, begin = model_of(name, steps), time.perf_counter()
@@ -88,12 +89,16 @@ def train(name, seed, steps):
     learnt, tested = made
 
     def measured(count):
-        return score(predictors_with(model, unit), tested, OutlineScores, count, batch_size=LOOK)["model"].result()
+        return score(predictors(model), tested, OutlineScores, count, batch_size=LOOK)["model"].result()
 
-    batches = ((unit(x), y, weight) for x, y, weight in iter(training_dataset(learnt, BATCH, seed)))
+    def batches(step):
+        made = training_dataset(learnt, BATCH, seed, step)  # of tf.data on TensorFlow
+        made = made.as_numpy_iterator() if hasattr(made, "as_numpy_iterator") else made
+        return ((model.preset.preprocess(x), y, weight) for x, y, weight in made)
+
     curve = []
     for step in range(EVERY, steps + 1, EVERY):
-        logs = model.fit(batches, steps_per_epoch=EVERY, epochs=1, shuffle=False, verbose=0).history
+        logs = model.fit(batches(step - EVERY), steps_per_epoch=EVERY, epochs=1, shuffle=False, verbose=0).history
         curve.append(dict(step=step, iou=measured(LOOK)["iou"], **{key: value[0] for key, value in logs.items()}))
     network, variant, depth = parts_of(name)
     parameters = sum(int(np.prod(each.shape)) for each in model.network.trainable_variables)
@@ -176,7 +181,8 @@ def draw(records, path):
                 length = min(map(len, curves))
                 place.plot(steps[:length], np.mean([each[:length] for each in curves], axis=0), label=name)
         place.set(title=title, xlabel="steps", ylim=(0, 1))
-        place.legend(fontsize=7, loc="lower right", frameon=False)
+        if place.lines:
+            place.legend(fontsize=7, loc="lower right", frameon=False)
     axes[0].set_ylabel("IoU")
     figure.tight_layout()
     with written_beside(path) as beside:

@@ -167,3 +167,29 @@ def test_tables_of_the_moving_geometries(benchmark):
         "| whole | 0.850 ± 0.071 | 0.600 ± 0.141 |  |  |",
         "| without T2 | 0.900 ± 0.000 | 0.600 ± 0.000 | +0.100 | -0.100 |",
     ]
+
+
+@pytest.mark.slow
+def test_outlines_are_trained_drawn_and_kept(benchmark, monkeypatch, tmp_path):
+    """Two steps of a shallow SCS and of a ConvLSTM with a gain, and what is made of the records."""
+    pytest.importorskip("matplotlib")
+    outlines = benchmark("outlines")
+    for name, value in dict(EVERY=1, BATCH=2, LOOK=2, TEST=3, SIDE=32, GRID=8, VERTICES=5, WIDTH=4).items():
+        monkeypatch.setattr(outlines, name, value)
+    monkeypatch.setattr(outlines, "NAMES", ["scs_2", "convlstm_gain_2"])
+    for name in outlines.NAMES:
+        outlines.one(name, 0, 2, tmp_path)
+        assert outlines.own_process(name, 0, 2, tmp_path)  # is there: no process is started
+    records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*_steps2.json"))]
+    assert [len(each["curve"]) for each in records] == [2, 2] and all(0 <= each["iou"] <= 1 for each in records)
+    assert [each["network"] for each in records] == ["convlstm", "scs"] and records[1]["recurrent_parameters"] > 0
+    assert "convlstm_gain_2" in outlines.table(records)
+    outlines.draw(records, tmp_path / "outlines.png")
+    assert (tmp_path / "outlines.png").stat().st_size > 1000
+
+
+def test_names_of_the_outline_models(benchmark):
+    outlines = benchmark("outlines")
+    parts = {name: outlines.parts_of(name) for name in outlines.NAMES}
+    assert parts["scs_2"] == ("scs", "", 2) and parts["convlstm_norm_15"] == ("convlstm", "norm", 15)
+    assert parts["scs_p0.2_15"] == ("scs", "p0.2", 15)

@@ -158,7 +158,7 @@ def test_other_lengths_begin_alike(model):
     frames, length = inputs(model.preset), model.output_length
     outputs = to_numpy(predicted(model, frames))
     try:
-        for other in (1, length + 3):
+        for other in (1, length + 1):
             model.output_length = other
             others = to_numpy(predicted(model, frames))
             assert others.shape == (2, other, *outputs.shape[2:])

@@ -40,6 +40,7 @@ def eager(recipe, monkeypatch):
     return recipe
 
 
+@pytest.mark.slow
 def test_a_seed_after_another_is_as_if_it_were_the_first(benchmark, monkeypatch):
     """Weights, moving averages, dropout's and the switch's draws: nothing is left of the training before."""
     restarts = benchmark("restarts")

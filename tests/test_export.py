@@ -9,12 +9,13 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from scs_keras import zoo
+from scs_keras import SCSModel, SCSNetwork, branch_maps, zoo
 from scs_keras.core.signatures import Signature, Spec
 from scs_keras.serving import export
 from scs_keras.serving.parity import ABSOLUTE, RELATIVE, Reference, differences, moving_frames
-from scs_keras.serving.saved_model import saved_model_runner, write_saved_model
+from scs_keras.serving.saved_model import one_trace, saved_model_runner, write_saved_model
 from scs_keras.serving.signatures import served_signatures
 from scs_keras.zoo.values import PIXELS, RAIN, Values
 from tests.checks import randomize
@@ -155,6 +156,21 @@ def test_clients_are_told_the_sizes_and_the_batch_is_free(exported):
     assert all(shape[0] == -1 for shape in sizes.values())  # batching needs it of every input and output
 
 
+def test_all_calls_of_the_model_are_one_trace():
+    calls = []
+
+    class Model:
+        def call(self, x, training=None):
+            calls.append(training)
+            return x + 1
+
+    model = Model()
+    with one_trace(model):
+        for options in ({}, dict(training=False), dict(training=None)):
+            np.testing.assert_array_equal(model.call(keras.ops.zeros((2, 3)), **options), np.ones((2, 3)))
+    assert len(calls) == 1 and model.call(np.zeros(3))[0] == 1 and len(calls) == 2
+
+
 # The check --------------------------------------------------------------------------------------------------------
 
 
@@ -253,7 +269,7 @@ def test_what_a_killed_export_left_is_removed(tmp_path, monkeypatch):
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     import tensorflow as tf
 
-    def full(module, path, signatures):
+    def full(module, path, **options):
         raise tf.errors.ResourceExhaustedError(None, None, "{{node SaveV2}} part-0.temp; No space left on device")
 
     monkeypatch.setattr(tf.saved_model, "save", full)
@@ -305,6 +321,122 @@ def test_the_best_classes_have_their_labels():
 
 def unchanged(values):
     return values
+
+
+# Several inputs, and what semi-coupled layers see -----------------------------------------------------------------
+
+
+class Marked(keras.Layer):
+    """The image's features and maps of the cells of two vertices."""
+
+    def call(self, inputs, training=False):
+        maps = ops.one_hot(ops.cast(inputs["vertices"], "int32"), 16)
+        maps = ops.reshape(ops.transpose(maps, (0, 2, 1)), (-1, 4, 4, 2))
+        return ops.concatenate([inputs["image"], maps], axis=-1)
+
+
+def ready(inputs):
+    """`preprocess`: pixels to [0, 1]; of a step there is no image."""
+    return {
+        name: ops.cast(each, "float32") / 255.0 if name == "image" else ops.convert_to_tensor(each)
+        for name, each in inputs.items()
+    }
+
+
+def corners(preset):
+    image = np.random.default_rng(0).random((1, *preset.input_shape["image"]), "float32")
+    return {"image": image, "vertices": np.array([[[0, 5], [5, 3], [3, 12], [12, 0]]], "int32")}
+
+
+@pytest.fixture(scope="module")
+def of_image_and_vertices():
+    """A model of an image and the vertices so far, whose T1 and T2 learn the main goal."""
+    model = SCSModel(
+        SCSNetwork([2, dict(filters=3, layers=2, shortcut_every=2)]),
+        keras.layers.Dense(1),
+        backbone=Marked(),
+        context="image",
+        context_encoder=keras.layers.AveragePooling2D(2),
+    )
+    model.compile(loss="mse", spatial_loss="mse", temporal_loss="mse")
+    shapes = {"image": (8, 8, 3), "vertices": (4, 2)}
+    model.build({name: (None, *shape) for name, shape in shapes.items()})
+    randomize(model)
+    model.preset = replace(
+        zoo.get_preset(TINY),
+        name="outlines",
+        input_shape=shapes,
+        takes={"image": PIXELS, "vertices": Values("int32", 0, 15, "cell")},
+        preprocess="tests.test_export:ready",
+        postprocess="tests.test_export:unchanged",
+        example="tests.test_export:corners",
+    )
+    return model
+
+
+def test_several_inputs_keep_their_names_and_types(of_image_and_vertices, tmp_path):
+    """Written, compared and warmed up like one: an image for the whole sequence, vertices as whole numbers."""
+    import tensorflow as tf
+
+    model = of_image_and_vertices
+    path = export.export(model, tmp_path)  # compares all signatures, streams too
+    record = json.loads((path / "assets.extra" / "preset.json").read_text())
+    inputs = {name: each["inputs"] for name, each in record["signatures"].items()}
+    whole = dict(image=["uint8", 8, 8, 3], vertices=["int32", 4, 2])
+    assert inputs["serving_default"] == inputs["explain"] == whole
+    assert inputs["model"] == dict(whole, image=["float32", 8, 8, 3])
+    assert inputs["serve_bytes"] == dict(image_bytes=["string"], vertices=["int32", 4, 2])
+    assert inputs["initial_state"] == dict(image=["uint8", 8, 8, 3], vertices=["int32", 2])
+    assert list(inputs["step"]) == ["vertices", "state_0", "state_1", "state_2", "state_3"]
+    assert record["takes"]["vertices"]["unit"] == "cell" and record["takes"]["image"]["high"] == 255
+    records = list(tf.data.TFRecordDataset(str(path / "assets.extra" / "tf_serving_warmup_requests")))
+    assert len(records) == 2 * len(inputs)
+
+    run, image = saved_model_runner(path), np.random.default_rng(1).integers(0, 256, (2, 8, 8, 3), "uint8")
+    vertices = np.repeat(corners(model.preset)["vertices"], 2, axis=0)
+    expected = run("serving_default", dict(image=image, vertices=vertices))["output"]
+    files = np.array([tf.io.encode_png(each).numpy() for each in image])
+    np.testing.assert_array_equal(run("serve_bytes", dict(image_bytes=files, vertices=vertices))["output"], expected)
+    np.testing.assert_allclose(expected, model(ready(dict(image=image, vertices=vertices))), atol=1e-5)
+    with pytest.raises(ValueError, match="`size` is for presets of one sequence of frames. Received: outlines, which"):
+        export.export(model, tmp_path, size=(8, 8))
+
+
+def test_explain_is_the_branches_and_what_time_adds(of_image_and_vertices):
+    model = of_image_and_vertices
+    explain = {each.name: each for each in served_signatures(model, model.preset.input_shape)}["explain"]
+    assert explain.outputs == ("h_s_0", "h_t_0", "h_s_1", "h_t_1", "h_s_2", "h_t_2", "importance")
+    example = corners(model.preset)
+    pixels = np.round(255 * example["image"]).astype("uint8")
+    found = dict(zip(explain.outputs, explain.function(pixels, example["vertices"])))
+    seen = ready(dict(image=pixels, vertices=example["vertices"]))
+    for layer in range(3):
+        maps = branch_maps(model, seen, layer)
+        for name in ("h_s", "h_t"):
+            np.testing.assert_allclose(found[f"{name}_{layer}"], maps[name].mean(axis=-1), atol=1e-6)
+    added = model(seen, stream="temporal") - model(seen, stream="spatial")
+    np.testing.assert_allclose(found["importance"], added, atol=1e-6)
+    assert np.abs(added).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["scs_precipitation_nowcast_small_radar", "scs_precipitation_advection_small_radar"])
+def test_what_the_encoder_of_a_forecaster_sees_is_explained(name, monkeypatch):
+    """What `explain` gives the network is what the forecast gives it; its sub-goals are others, so no importance."""
+    preset = zoo.get_preset(name)
+    model = preset.with_arguments(**preset.reduced).make()
+    seen, run = [], model.network.run
+
+    def looked_at(sequence, *rest, **options):
+        seen.append(sequence)
+        return run(sequence, *rest, **options)
+
+    monkeypatch.setattr(model.network, "run", looked_at)
+    frames = model.preset.make_example()
+    model(frames)
+    np.testing.assert_allclose(model.seen_by_network(frames), seen[0], atol=1e-6)
+    names = served_signatures(model, model.preset.input_shape)[-1].outputs
+    assert names[:2] == ("h_s_0", "h_t_0") and "importance" not in names
+    assert names[-1] == f"h_t_{len(model.network.scs_layers) - 1}"
 
 
 # Errors -----------------------------------------------------------------------------------------------------------

@@ -442,6 +442,7 @@ def test_a_dataset_goes_on_where_training_stopped():
     assert [tuple(spec.shape) for spec in whole.element_spec] == [(4, 8, 24, 24, 1), (4, 24, 24, 1)]
 
 
+@pytest.mark.slow
 @on_tensorflow
 def test_python_exits_while_batches_are_being_made(tmp_path):
     script = """

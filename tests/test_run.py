@@ -400,7 +400,13 @@ def test_something_must_be_left_to_train():
         PrecipitationRadar(freeze=("a", "b"))._freeze(model)
 
 
-def test_quiet_is_quiet(tiny, tmp_path, monkeypatch, capfd):
+@pytest.fixture
+def eagerly(monkeypatch):
+    """Training without a graph, which takes longer to trace than a few steps take."""
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda model: True, lambda model, value: None))
+
+
+def test_quiet_is_quiet(eagerly, tiny, tmp_path, monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "tensorboard", None)  # of which there is a hint
     for verbose, expected in ((0, False), (2, True)):
         out = tmp_path / str(verbose)
@@ -480,7 +486,7 @@ def test_how_files_are_read_is_remembered(tmp_path, monkeypatch):
     assert seen == [dict(told, stride=3, zr="200,1.6"), dict(told, steps=2)]
 
 
-def test_files_are_read_once(radar, tmp_path, monkeypatch):
+def test_files_are_read_once(eagerly, radar, tmp_path, monkeypatch):
     from scs_keras.training.data import radar_files
 
     seen, read = [], radar_files.read_event

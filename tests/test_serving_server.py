@@ -46,7 +46,7 @@ def error(answer):
     [
         ("tiny:predict", {"instances": [1.0, 2.0]}, {"predictions": [2.5, 3.0]}),
         ("tiny/versions/3:predict", {"inputs": 1.0}, {"outputs": 2.5}),
-        ("tiny/versions/0003:PREDICT", {"inputs": [[1]]}, {"outputs": [[2.5]]}),
+        ("tiny/versions/0003:predict", {"inputs": [[1]]}, {"outputs": [[2.5]]}),
         ("%74iny:predict", {"signature_name": "", "instances": [1]}, {"predictions": [2.5]}),
         (
             "tiny:predict",
@@ -78,6 +78,8 @@ def test_predict_by_rest(clients, path, body, answer):
         ("GET", "/v1/models", 400, "Missing model name in request."),
         ("PUT", "/v1/models/tiny:predict", 400, "Malformed request: PUT /v1/models/tiny:predict"),
         ("POST", "/v1/models/tiny/metadata", 400, "Malformed request"),
+        ("POST", "/v1/models/tiny:PREDICT", 400, "Malformed request"),
+        ("POST", "/V1/Models/nope/Versions/1:predict", 400, "document is empty"),
         ("POST", "/v1/models/tiny/versions/x:predict", 400, "Malformed request"),
         ("POST", "/v1/models/tiny/versions/3/labels/a:predict", 400, "Malformed request"),
         ("POST", "/v1/models/tiny/versions/9223372036854775808:predict", 400, "Failed to convert version"),
@@ -435,6 +437,12 @@ def test_a_reload_names_no_folder_of_its_own(folder, tmp_path):
         code, said = clients.refused(call, reload_request(config | {"base_path": str(tmp_path / "other")}))
         assert code == "INVALID_ARGUMENT" and "no folder that this server was started with" in said
         assert clients.refused(call, reload_request())[0] == "INVALID_ARGUMENT"
+        labelled = config | {"version_labels": {"stable": 3}}
+        call(reload_request(labelled), timeout=10)
+        assert clients.predict("renamed", {"x": 1.0}, label="stable")["y"] == 2.5
+        code, said = clients.refused(call, reload_request(config | {"version_labels": {"stable": 4}}))
+        assert code == "FAILED_PRECONDITION" and "Request to assign label to 4 of model renamed" in said
+        assert clients.predict("renamed", {"x": 1.0}, label="stable")["y"] == 2.5
         assert clients.predict("renamed", {"x": 1.0})["y"] == 2.5
 
 

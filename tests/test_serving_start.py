@@ -2,13 +2,11 @@
 
 import importlib.util
 import re
-import signal
-import subprocess
-import sys
 
 import httpx
 import pytest
 from serving_case import write_model
+from serving_process import Server
 
 from scs_keras.__main__ import main
 
@@ -63,28 +61,12 @@ def test_the_help_says_what_serves_in_production(capsys):
     assert "In production run TF Serving" in said(capsys, "--help")
 
 
-def started(*words):
-    """A process and the port of its REST interface."""
-    command = [sys.executable, "-m", "scs_keras", "serve", *map(str, words), "--rest-port", "0", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    first = process.stderr.readline()
-    assert "In production run TF Serving" in first
-    for line in process.stderr:
-        if found := re.search(r"REST at http://127.0.0.1:(\d+)", line):
-            return process, int(found[1])
-    raise AssertionError("it has ended")
-
-
 @pytest.mark.slow
 def test_a_process_answers_and_ends_when_it_is_told_to(tmp_path):
     write_model(tmp_path / "m" / "1")
-    process, port = started(tmp_path / "m")
-    try:
-        answer = httpx.post(f"http://127.0.0.1:{port}/v1/models/m:predict", json={"instances": [1]})
+    with Server(tmp_path / "m") as server:
+        assert "In production run TF Serving" in server.log[0]
+        answer = httpx.post(f"{server.rest}/v1/models/m:predict", json={"instances": [1]})
         assert answer.json() == {"predictions": [2.5]}
-        process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read()
-        assert process.wait(20) == 0 and "requests in work finish" in rest and "Traceback" not in rest
-    finally:
-        process.kill()
-        process.wait()
+        assert server.stop() == 0
+    assert "requests in work finish" in server.log[-1] and not any("Traceback" in line for line in server.log)

@@ -46,7 +46,11 @@ def test_nothing_heavy_is_imported(code):
 
 @pytest.mark.parametrize(
     "imports",
-    ["import scs_keras, keras", "import keras, scs_keras", "from scs_keras.core import analysis; import keras"],
+    [
+        "import scs_keras, keras",
+        pytest.param("import keras, scs_keras", marks=pytest.mark.slow),
+        pytest.param("from scs_keras.core import analysis; import keras", marks=pytest.mark.slow),
+    ],
 )
 def test_keras_finds_every_class_in_any_order(imports):
     code = f"{imports}\nimport sys\nfor path in sys.argv[1:]: print(type(keras.saving.load_model(path)).__name__)"

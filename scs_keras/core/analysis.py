@@ -114,11 +114,14 @@ def branch_maps(model: Any, x: Tensor, layer: int = -1) -> dict[str, np.ndarray]
             "`branch_maps` looks at a semi-coupled layer of an SCSModel's SCSNetwork. Allowed: layer -1 (the last) or "
             f"0 to {len(layers) - 1}. Received: layer={layer!r} of {type(model).__name__} with {len(layers)} of them."
         )
-    sequences, encoding = model.encoded(x)
-    features = swap_time_and_batch(model.features(sequences, encoding))
-    spatial, temporal = (swap_time_and_batch(each) for each in model.network.branches(features, layer))
+    spatial, temporal = map(swap_time_and_batch, model.network.branches(model.seen_by_network(x))[layer])
     maps = {"h_s": spatial, "h_t": temporal, "F": spatial * temporal}
     return {name: ops.convert_to_numpy(ops.cast(each, "float32")) for name, each in maps.items()}
+
+
+def has_same_goals(model: SCSModel) -> bool:
+    """Whether T1 and T2 of a compiled model are trained on the main goal, so that T2 - T1 says what time adds."""
+    return all(model.goals[name] is None and name in model.objective.sub_losses for name in SUB_GOALS)
 
 
 def _check_goals(model):

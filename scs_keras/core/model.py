@@ -199,6 +199,10 @@ class SCSModel(Streaming, StreamTrainer):
         steps_of(sequences)
         return each_frame(self.backbone, sequences, encoding or {}, bool(training))
 
+    def seen_by_network(self, x: Any) -> Tensor:
+        """What the network sees of the inputs at inference, time-major: (time, batch, height, width, channels)."""
+        return swap_time_and_batch(self.features(*self.encoded(x)))
+
     def forward(
         self,
         features: Tensor,

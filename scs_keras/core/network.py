@@ -178,22 +178,17 @@ class SCSNetwork(KeepsFrozen):
             u = over_frames(lambda x: ops.max_pool(x, pool, 2, padding="same", data_format="channels_last"), u)
         return u
 
-    def branches(self, sequence: Tensor, layer: int = -1) -> tuple[Tensor, Tensor]:
-        """What h_s and h_t of a layer give to F, relu(s_t) and sigmoid(c_t), in the main stream at inference.
-
-        Args:
-            sequence: (time, batch, height, width, channels).
-            layer: its place among `scs_layers`; -1 is the last.
-        """
-        wanted, u = self.scs_layers[layer], ops.cast(sequence, self.compute_dtype)
+    def branches(self, sequence: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What h_s and h_t of each of `scs_layers` give to F, relu(s_t) and sigmoid(c_t), in the main stream at
+        inference, of a time-major sequence (time, batch, height, width, channels)."""
+        found, u = [], ops.cast(sequence, self.compute_dtype)
         for block, shortcut, pool in self.blocks:
             line = u
-            for each in block:
-                if each is wanted:
-                    return each.branches(u)
-                u, _ = each.run(u)
+            for layer in block:
+                found.append(layer.branches(u))
+                u = found[-1][0] * found[-1][1]
             u = self._after_block(u, line, shortcut, pool)
-        raise AssertionError
+        return found
 
     def check_taps(self, taps: tuple[int, ...]) -> None:
         """Raises ValueError if one of `taps` is no stage."""

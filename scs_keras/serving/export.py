@@ -12,10 +12,11 @@ import keras
 
 import scs_keras
 from scs_keras.core.arguments import check_known
+from scs_keras.core.inputs import named
 from scs_keras.core.signatures import Signature
 from scs_keras.serving.parity import Reference
 from scs_keras.serving.saved_model import saved_model_runner, write_saved_model
-from scs_keras.serving.signatures import served_signatures, values_of
+from scs_keras.serving.signatures import served_signatures, taken, values_of
 from scs_keras.serving.tf_serving import versions_in, write_tf_serving
 from scs_keras.serving.warmup import write_warmup
 from scs_keras.zoo.files import check_output_folder, remove_leftovers, temporary_beside
@@ -65,17 +66,16 @@ def export(
         )
     if steps is not None:
         _lengthen(model, steps)
-    time, *frame, channels = preset.input_shape
-    shape = (time, *(size or frame), channels)
+    shape = _shape(preset, size)
     free = size is None and getattr(model, "takes_any_size", False)
-    signatures = served_signatures(model, (time, None, None, channels) if free else shape)
+    signatures = served_signatures(model, (shape[0], None, None, shape[-1]) if free else shape)
     output = Path(output)
     remove_leftovers(output, "version")
     with temporary_beside(output / "version") as beside:
         write_saved_model(model, signatures, beside)
         extra = beside / "assets.extra"
         extra.mkdir()
-        write_warmup(extra / "tf_serving_warmup_requests", preset.name, signatures, shape[1:3])
+        write_warmup(extra / "tf_serving_warmup_requests", preset.name, signatures, _frame(shape))
         if preset.labels:
             (extra / "labels.txt").write_text("\n".join([*preset.labels, ""]), encoding="utf-8")
         (extra / "preset.json").write_text(json.dumps(_record(model, signatures), indent=1))
@@ -110,6 +110,25 @@ def check_arguments(
         if missing:
             raise ImportError(f'The format {name} needs {missing[0]}. Type: pip install "scs-keras[{name}]"')
     check_output_folder(output)
+
+
+def _shape(preset, size):
+    """The shape of the input, or of each by its name, at that size."""
+    if not isinstance(preset.input_shape, dict):
+        time, *frame, channels = preset.input_shape
+        return (time, *(size or frame), channels)
+    if size is not None:
+        raise ValueError(
+            f"{option('size')} is for presets of one sequence of frames. Received: {preset.name}, which takes "
+            f"{', '.join(preset.input_shape)}. Leave it out; the preset's arguments say their sizes."
+        )
+    return preset.input_shape
+
+
+def _frame(shape):
+    """(height, width) of the frames, or of the first input that has some."""
+    shapes = named(shape).values()
+    return next((tuple(each[-3:-1]) for each in shapes if len(each) >= 3), (1, 1))
 
 
 def _lengthen(model, steps):
@@ -154,7 +173,7 @@ def _record(model: Any, signatures: Sequence[Signature]) -> dict[str, Any]:
         name=preset.name,
         summary=preset.summary,
         arguments=dict(preset.changed),
-        takes=asdict(preset.takes),
+        takes=_each_taken(model, signatures[0].inputs),
         gives={name: asdict(values) for name, values in values_of(model).items()},
         model_values=preset.values,
         labels=preset.labels,
@@ -166,6 +185,12 @@ def _record(model: Any, signatures: Sequence[Signature]) -> dict[str, Any]:
         data_licence=preset.data_licence,
         scs_keras=scs_keras.__version__,
     )
+
+
+def _each_taken(model, inputs):
+    """What the input takes, or of several each by its name."""
+    each = {spec.name: asdict(taken(model, spec.name)) for spec in inputs}
+    return next(iter(each.values())) if len(each) == 1 else each
 
 
 def _named(beside, output):

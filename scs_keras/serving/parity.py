@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from scs_keras.core.inputs import named
 from scs_keras.core.signatures import Signature, output_of, output_values
 from scs_keras.serving.saved_model import as_served
-from scs_keras.serving.signatures import values_of
+from scs_keras.serving.signatures import taken, values_of
 from scs_keras.zoo.values import Values
 
 ABSOLUTE = 1e-5  # in the model's range, or of it where it is known
 OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
-RELATIVE = (
-    2e-4  # in the preset's own floating point: of the range, or without one of the larger of value and `SMALLEST`
-)
-SMALLEST = 0.1
+RELATIVE = 2e-4  # in the preset's own floating point: of the value, or of `SMALLEST` where it is less
+SMALLEST = 0.1  # of the range of the values, or without one 0.1 of their unit, as 0.1 mm/h
 STEPS = 1  # of 256, of pixels
 
 Run = Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -40,20 +39,23 @@ class Reference:
     Args:
         model: of the zoo.
         signatures: of `served_signatures`.
-        shape: (time, height, width, channels) of the frames.
+        shape: (time, height, width, channels) of the frames, or {name: shape} of several inputs.
     """
 
-    def __init__(self, model: Any, signatures: Iterable[Signature], shape: tuple[int, ...]):
+    def __init__(self, model: Any, signatures: Iterable[Signature], shape: Any):
         self.model, self.signatures = model, {each.name: each for each in signatures}
-        self.time, self.values = shape[0], values_of(model)
-        preset = model.preset
-        frames = np.concatenate([_golden(preset, shape), moving_frames(preset.takes, (3, *shape))])
+        self.values, preset = values_of(model), model.preset
+        several, shapes = isinstance(shape, dict), named(shape)
+        self.sequences = [name for name in shapes if name not in (model.context if several else ())]
+        self.time = shapes[self.sequences[0]][0]
+        given = {name: _golden_and_moving(preset, name, taken(model, name), each) for name, each in shapes.items()}
         if _takes_nan(preset):
-            frames[1, 0, :2] = np.nan
-        scaled = np.asarray(preset.preprocess(frames))
-        noise = np.random.default_rng(0).random((2, *shape), "float32")
+            given["frames"][1, 0, :2] = np.nan
+        scaled = preset.preprocess(given if several else given["frames"])
         unchanged = preset.postprocess(scaled) is scaled  # the model's own numbers have the range of the preset's
         limits = {} if unchanged else dict(low=None, high=None)
+        scaled = {name: np.asarray(each) for name, each in named(scaled).items()}
+        noise = {name: _noise(each) for name, each in scaled.items()}
         in_range = {
             name: replace(each, dtype="float32", gap=_scaled_gap(preset, each), **limits)
             for name, each in self.values.items()
@@ -61,13 +63,23 @@ class Reference:
         self.cases = [
             self._case("model", "model", scaled, ABSOLUTE, in_range),
             self._case("model of noise", "model", noise, OF_NOISE, in_range),
-            self._case("serving_default", "serving_default", frames, RELATIVE, self.values),
+            self._case("serving_default", "serving_default", given, RELATIVE, self.values),
         ]
-        self.stream = moving_frames(preset.takes, (3, 2 * shape[0], *shape[1:]))
+        if "explain" in self.signatures:
+            maps = dict.fromkeys(self.signatures["explain"].outputs, Values())
+            self.cases.append(self._case("explain", "explain", given, RELATIVE, maps))
+        moving = {name: _moving(preset, name, taken(model, name), each, 3) for name, each in shapes.items()}
+        self.stream = moving | {name: self._twice(moving[name], name, shapes[name]) for name in self.sequences}
         self.streamed = self.stream_of(self.run) if "step" in self.signatures else []
 
-    def _case(self, name, signature, frames, allowed, values):
-        inputs = {"frames": frames}
+    def _twice(self, moving, name, shape):
+        """A sequence of twice the length."""
+        values = taken(self.model, name)
+        if values.dtype == "int32":
+            return np.concatenate([moving, moving], axis=1)
+        return moving_frames(values, (3, 2 * shape[0], *shape[1:]))
+
+    def _case(self, name, signature, inputs, allowed, values):
         return Case(name, signature, inputs, self.run(signature, inputs), allowed, values)
 
     def run(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -78,12 +90,28 @@ class Reference:
         made = signature.function(*(keras.ops.convert_to_tensor(inputs[spec.name]) for spec in signature.inputs))
         return dict(zip(signature.outputs, (np.asarray(as_served(each)) for each in made)))
 
+    def clip(self, batch: int) -> dict[str, np.ndarray]:
+        """The beginning of the streams as whole sequences, inputs of serving_default."""
+        return {
+            name: each[:batch, : self.time] if name in self.sequences else each[:batch]
+            for name, each in self.stream.items()
+        }
+
+    def frame(self, batch: int, time: int) -> dict[str, np.ndarray]:
+        """One frame of the streams, inputs of `step` beside the states."""
+        frame = {name: self.stream[name][:batch, time] for name in self.sequences}
+        return {"frame": frame["frames"]} if list(frame) == ["frames"] else frame
+
+    def first_state(self, run: Run, batch: int) -> Mapping[str, np.ndarray]:
+        """What `initial_state` gives."""
+        whole = {name: each[:batch] for name, each in self.stream.items() if name not in self.sequences}
+        return run("initial_state", {**self.frame(batch, 0), **whole})
+
     def stream_of(self, run: Run, batch: int = 3) -> list[dict[str, np.ndarray]]:
         """The outputs of `step` for twice the clip, frame after frame."""
-        frames = np.moveaxis(self.stream[:batch], 1, 0)
-        state, outputs = run("initial_state", {"frame": frames[0]}), []
-        for frame in frames:
-            made = run("step", {"frame": frame, **state})
+        state, outputs = self.first_state(run, batch), []
+        for time in range(2 * self.time):
+            made = run("step", {**self.frame(batch, time), **state})
             state = {name.removeprefix("next_"): each for name, each in made.items() if name.startswith("next_")}
             outputs.append({name: made[name] for name in self.values})
         return outputs
@@ -118,7 +146,7 @@ class Reference:
                 for name, values in self.values.items():
                     measured = differences(step[name], expected[name][:batch], values, RELATIVE)
                     _collect(found, "step", name, measured, what)
-        whole = run("serving_default", {"frames": self.stream[:, : self.time]})
+        whole = run("serving_default", self.clip(3))
         seen = [output_of(self.model, list(step.values())) for step in made[: self.time]]
         last = output_values(self.model, self.model.reduce_outputs(_stacked(seen)))
         for name, of_stream in zip(self.values, last):
@@ -150,12 +178,12 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
     Args:
         found, expected: arrays.
         values: what they are.
-        allowed: for floating point: of the range of the values; without one, `RELATIVE` means a relative difference,
-            else an absolute one.
+        allowed: for floating point: `RELATIVE` means a relative difference, else it is of the range of the values, or
+            without one absolute.
 
     Returns:
-        difference: the largest: of pixels in steps; of floating point absolute, or relative to the range of the values
-            and, where they have none, to the larger of the value and 0.1; of a ranked image of its sorted values.
+        difference: the largest: of pixels in steps; of floating point as `allowed` says, relative to the larger of the
+            value and `SMALLEST`; of a ranked image of its sorted values.
         allowed: the largest that passes.
         flipped: share of values that are 0 in one and at most `values.gap` in the other, which is left out before.
         moved: of a ranked image the share of pixels that have another value.
@@ -181,9 +209,9 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
 
 def _scale(expected, values, allowed):
     """What a difference is divided by."""
-    if values.low is not None and values.high is not None:
-        return values.high - values.low
-    return np.maximum(np.abs(expected), SMALLEST) if allowed == RELATIVE else 1.0
+    limited = values.low is not None and values.high is not None
+    size = values.high - values.low if limited else 1.0
+    return np.maximum(np.abs(expected), SMALLEST * size) if allowed == RELATIVE else size
 
 
 def _largest(values):
@@ -207,11 +235,31 @@ def moving_frames(values: Values, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(field, shape).astype(values.dtype)
 
 
-def _golden(preset, shape):
+def _noise(scaled):
+    """White noise of the shape of two samples; whole numbers as they are."""
+    if scaled.dtype.kind != "f":
+        return scaled[:2]
+    return np.random.default_rng(0).random((2, *scaled.shape[1:]), "float32")
+
+
+def _golden_and_moving(preset, name, values, shape):
+    golden = _golden(preset, name, values, shape)
+    return np.concatenate([golden, _moving(preset, name, values, shape, 3)])
+
+
+def _moving(preset, name, values, shape, batch):
+    """Moving frames, or a picture of them; whole numbers are those of the example."""
+    if values.dtype == "int32":
+        return np.repeat(np.asarray(preset.make_example()[name], "int32"), batch, axis=0)
+    frames = moving_frames(values, (batch, *(1,) * (4 - len(shape)), *shape))
+    return frames.reshape((batch, *shape))
+
+
+def _golden(preset, name, values, shape):
     """The preset's example in its own values, as large as the frames; of models that give no frames, another."""
-    if len(preset.output_shape) < 3:
-        return moving_frames(preset.takes, (1, *shape))
-    example = np.asarray(preset.postprocess(preset.make_example()), preset.takes.dtype)[:, : shape[0]]
+    if len(preset.output_shape) < 3 or not isinstance(preset.takes, Values):
+        return _moving(preset, name, values, shape, 1)
+    example = np.asarray(preset.postprocess(preset.make_example()), values.dtype)[:, : shape[0]]
     missing = [(0, max(size - given, 0)) for size, given in zip((1, *shape), example.shape)]
     example = np.pad(example, missing, mode="symmetric")
     return example[:, :, : shape[1], : shape[2]]
@@ -219,7 +267,8 @@ def _golden(preset, shape):
 
 def _takes_nan(preset):
     takes, nothing = preset.takes, np.full((1,) * 5, np.nan, "float32")
-    return takes.dtype == "float32" and takes.high is None and bool(np.isfinite(preset.preprocess(nothing)).all())
+    radar = isinstance(takes, Values) and takes.dtype == "float32" and takes.high is None
+    return radar and bool(np.isfinite(preset.preprocess(nothing)).all())
 
 
 def _scaled_gap(preset, values):

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from scs_keras.core.keras_private import all_layers
 from scs_keras.core.signatures import Signature
 
 
@@ -23,10 +24,11 @@ def write_saved_model(model: Any, signatures: Sequence[Signature], path: Path) -
 
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
-    with one_trace(model):
+    with one_trace(model), unrolled(model):
         functions = {each.name: _traced(model, each) for each in signatures}
     try:
-        tf.saved_model.save(module, str(path), signatures=functions)
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # a server needs none
+        tf.saved_model.save(module, str(path), signatures=functions, options=options)
     except tf.errors.OpError as error:  # TensorFlow's way to say that the disk is full
         raise OSError(f"{path.parent}: the export cannot be written: {error.message.split('; ')[-1]}") from error
     _say_shapes(signatures, path)
@@ -37,11 +39,29 @@ def one_trace(model: Any) -> Iterator[None]:
     """Inside, all calls of the model with inputs of one shape are one function of TensorFlow, traced once."""
     import tensorflow as tf
 
-    object.__setattr__(model, "call", tf.function(model.call, autograph=False))
+    traced = tf.function(model.call, autograph=False)
+
+    def call(*inputs, training=False, **options):  # left out and False are one
+        return traced(*inputs, **options)
+
+    object.__setattr__(model, "call", call)
     try:
         yield
     finally:
         object.__delattr__(model, "call")
+
+
+@contextlib.contextmanager
+def unrolled(model: Any) -> Iterator[None]:
+    """Inside, Keras's recurrent layers are written out step by step: LiteRT takes no loop with a free batch."""
+    loops = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.RNN) and not layer.unroll]
+    for layer in loops:
+        layer.unroll = True
+    try:
+        yield
+    finally:
+        for layer in loops:
+            layer.unroll = False
 
 
 def _traced(model, signature):

@@ -156,8 +156,14 @@ class EncoderDecoder(KnowsPreset, OutputLength, SCSModel):
 
     def encode(self, observed, stream="main", states=None, training=False):
         """The encoder's states after the observed images (batch, time, height, width, channels)."""
-        folded = swap_time_and_batch(fold(observed, self.patch))
-        return self.network.run(folded, stream, states, training=bool(training))[1]
+        return self.network.run(self.folded(observed), stream, states, training=bool(training))[1]
+
+    def folded(self, observed):
+        """Observed images as the encoder sees them, time-major in blocks."""
+        return swap_time_and_batch(fold(observed, self.patch))
+
+    def seen_by_network(self, x):
+        return self.folded(ops.cast(x, "float32"))
 
     def decode(self, image, states, stream="main", training=False, extra=None):
         """The future images after `image`, (batch, output_length, height, width, channels).

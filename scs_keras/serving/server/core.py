@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import ctypes
 import hmac
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +23,7 @@ from scs_keras.serving.server.pictures import check_pixels
 from scs_keras.serving.server.store import Store
 
 log = logging.getLogger("scs_keras.serving")
-LONG = 20_000  # bytes from which on reading and writing a message goes to a thread
+LONG = 20_000  # bytes from which on reading and writing a message goes to a thread, which costs time too
 
 
 class Core:
@@ -38,7 +40,7 @@ class Core:
         self.store, self.options = store, options
         self.metrics = Metrics()
         self.draining = False
-        self._in_work = 0
+        self._in_work, self._answered = 0, False
         self._batcher = Batcher(options.batch_threads, options.max_batch_size, options.max_queue)
         self._readers = ThreadPoolExecutor(2, "messages")
         self._token = _token(options.token_file)
@@ -100,9 +102,9 @@ class Core:
         except TimeoutError:
             raise ServingError("DEADLINE_EXCEEDED", "The answer took longer than the request's deadline.") from None
 
-    async def in_thread(self, size: int, function: Callable, *arguments: Any) -> Any:
-        """What a function gives that reads or writes a message; in a thread from `LONG` bytes on."""
-        if size < LONG:
+    async def in_thread(self, size: int, function: Callable, *arguments: Any, long: int = LONG) -> Any:
+        """What a function gives that reads or writes a message; in a thread from `long` bytes on."""
+        if size < long:
             return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
@@ -130,6 +132,7 @@ class Core:
             raise ServingError("INTERNAL", f"An error of the server's: {type(error).__name__}.") from error
         finally:
             self._in_work -= 1
+            self._answered = True
 
     @contextlib.contextmanager
     def measured(self, model: str, api: str, entrypoint: str):
@@ -153,6 +156,15 @@ class Core:
             raise ServingError(
                 "UNAUTHENTICATED", "This server asks for a token. Send the header authorization: Bearer TOKEN."
             )
+
+    async def give_back_memory(self, seconds: float) -> None:
+        """Again and again, when requests have been answered and none is in work, what they took goes to the system."""
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+        while trim is not None:
+            await asyncio.sleep(seconds)
+            if self._answered and not self._in_work:
+                self._answered = False
+                await asyncio.get_running_loop().run_in_executor(self._readers, trim, 0)
 
     async def drain(self) -> None:
         """Waits until no request is in work, at most `options.drain` seconds."""

@@ -3,11 +3,7 @@
 The text is read by RapidJSON, as there. Reference: tensorflow_serving/util/json_tensor.cc.
 """
 
-import base64
-import binascii
 import codecs
-import itertools
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +12,12 @@ from typing import Any
 import numpy as np
 import rapidjson
 
-from scs_keras.serving.server.errors import ServingError, invalid, too_large
+from scs_keras.serving.server.errors import ServingError, invalid
+from scs_keras.serving.server.json_values import array_of, is_b64, kind_of, numbers_of, shown
 from scs_keras.serving.server.tensors import check_count
 
 NUMBERS = rapidjson.NM_NAN | rapidjson.NM_NATIVE
 NESTING = 1000  # levels that can be read
-SHOWN = 512  # characters of a value in a message; TF Serving shows all of it
-INTEGERS = {"int8": 32, "int16": 32, "uint8": 32, "int32": 32, "int64": 64, "uint32": 32, "uint64": 64}  # bits read
-FLOATS = ("float", "double")
-NUMPY = {"float": "float32", "double": "float64"} | {name: name for name in (*INTEGERS, "bool")}
-AXES = 64  # most of an array of NumPy
 
 
 class _FirstOfAKey(rapidjson.Decoder):
@@ -42,7 +34,6 @@ class _FirstOfAKey(rapidjson.Decoder):
 
 
 _decoder = _FirstOfAKey(number_mode=NUMBERS)
-_encoder = json.JSONEncoder(indent=4, ensure_ascii=False)  # writes part by part, so that a message can end early
 sys.setrecursionlimit(max(sys.getrecursionlimit(), NESTING + 200))
 
 
@@ -127,13 +118,9 @@ def inputs_of(document: Mapping[str, Any], dtypes: Mapping[str, str], max_values
     return Inputs(_rows(document["instances"], dtypes, max_values), True)
 
 
-def _is_b64(value):
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
 def _columns(value, dtypes, max_values):
     names = sorted(dtypes)
-    if isinstance(value, dict) and not _is_b64(value):
+    if isinstance(value, dict) and not is_b64(value):
         for name in names:
             if name not in value:
                 raise invalid(f"Missing named input: {name} in 'inputs' object.")
@@ -145,7 +132,7 @@ def _columns(value, dtypes, max_values):
         )
     else:
         given = {names[0]: value}
-    return {name: _array(each, dtypes[name], max_values) for name, each in given.items()}
+    return {name: array_of(each, dtypes[name], max_values) for name, each in given.items()}
 
 
 def _rows(instances, dtypes, max_values):
@@ -156,8 +143,8 @@ def _rows(instances, dtypes, max_values):
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    if not isinstance(first, dict) or _is_b64(first):
-        fast = _of_numbers(instances, dtypes[names[0]], max_values)
+    if not isinstance(first, dict) or is_b64(first):
+        fast = numbers_of(instances, dtypes[names[0]], max_values)
         return {names[0]: _plain_rows(instances, dtypes[names[0]], max_values) if fast is None else fast}
     return _object_rows(instances, dtypes, names, max_values)
 
@@ -165,7 +152,7 @@ def _rows(instances, dtypes, max_values):
 def _plain_rows(instances, dtype, max_values):
     column = _Column(dtype, max_values)
     for index, item in enumerate(instances):
-        if isinstance(item, dict) and not _is_b64(item):
+        if isinstance(item, dict) and not is_b64(item):
             raise invalid(f"Expecting value/list but got object at item {index} of input list")
         with _failing(f"Failed to process element: {index} of 'instances' list."):
             column.add(item)
@@ -175,7 +162,7 @@ def _plain_rows(instances, dtype, max_values):
 def _object_rows(instances, dtypes, names, max_values):
     columns = {name: _Column(dtypes[name], max_values) for name in names}
     for index, item in enumerate(instances):
-        if not isinstance(item, dict) or _is_b64(item):
+        if not isinstance(item, dict) or is_b64(item):
             raise invalid(f"Expecting object but got list at item {index} of input list")
         for name, value in item.items():
             with _failing(f"Failed to process element: {index} key: {name} of 'instances' list."):
@@ -212,7 +199,7 @@ class _Column:
         self.items, self.shape, self.values = [], None, 0
 
     def add(self, item):
-        array = _array(item, self.dtype, self.max_values)
+        array = array_of(item, self.dtype, self.max_values)
         if self.shape is not None and array.size != self.items[0].size:
             raise invalid(f"Expecting tensor size: {self.items[0].size} but got: {array.size}")
         if self.shape is not None and array.shape != self.shape:
@@ -228,148 +215,6 @@ class _Column:
 
 def _listed(shape):
     return f"[{','.join(map(str, shape))}]"
-
-
-# Values -------------------------------------------------------------------------------------------------------------
-
-
-def _array(value, dtype, max_values):
-    """A JSON value as an array; the first items say which shape the others have to have."""
-    fast = _of_numbers(value, dtype, max_values)
-    if fast is not None:
-        return fast
-    shape = _shape(value)
-    if len(shape) > AXES:
-        raise too_large(f"A tensor has {len(shape)} axes; this server takes {AXES}.")
-    flat: list[Any] = []
-    _fill(value, 0, shape, dtype, flat)
-    check_count(len(flat), max_values)
-    array = np.empty(len(flat), object)
-    array[:] = flat
-    with np.errstate(over="ignore"):
-        return (array if dtype == "string" else array.astype(NUMPY[dtype])).reshape(shape)
-
-
-def _of_numbers(value, dtype, max_values):
-    """The array of a regular list of numbers of the right kind; None for anything else, which needs the slow way."""
-    if not isinstance(value, list) or dtype not in NUMPY or dtype == "bool":
-        return None
-    shape, items = [], [value]
-    while (kinds := set(map(type, items))) == {list}:
-        sizes = set(map(len, items))
-        if len(sizes) > 1:
-            return None
-        shape += sizes
-        items = list(itertools.chain.from_iterable(items))
-    if not kinds <= ({int, float} if dtype in FLOATS else {int}):
-        return None
-    check_count(len(items), max_values)
-    if len(shape) > AXES or dtype in INTEGERS and items and not _in_range(items, np.iinfo(dtype)):
-        return None
-    with np.errstate(over="ignore"):  # too large for float32: infinite, as there
-        return np.array(items, np.float64 if dtype in FLOATS else dtype).astype(NUMPY[dtype]).reshape(shape)
-
-
-def _in_range(items, limits):
-    return limits.min <= min(items) and max(items) <= limits.max
-
-
-def _shape(value):
-    shape = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return shape
-
-
-def _fill(value, level, shape, dtype, flat):
-    if not isinstance(value, list):
-        if level != len(shape):
-            raise invalid(
-                f"JSON Value: {shown(value)} found at incorrect level: {level + 1} in the JSON DOM. "
-                f"Expected at level: {len(shape)}"
-            )
-        flat.append(_value(value, dtype))
-        return
-    if level >= len(shape):
-        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
-    if len(value) != shape[level]:
-        raise invalid(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
-        )
-    for each in value:
-        _fill(each, level + 1, shape, dtype, flat)
-
-
-def _value(value, dtype):
-    """One value, checked for its type."""
-    if isinstance(value, dict) and dtype != "string":
-        raise _wrong_type(value, dtype)
-    if dtype == "string":
-        if isinstance(value, str):
-            return value.encode("utf-8", "surrogatepass")
-        if isinstance(value, dict):
-            return _decoded(value)
-        raise _wrong_type(value, dtype)
-    if dtype == "bool" and isinstance(value, bool):
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if dtype in FLOATS and number:
-        return value
-    if dtype in INTEGERS and number and isinstance(value, int):
-        return _integer(value, dtype)
-    if dtype in FLOATS or dtype in INTEGERS or dtype == "bool":
-        raise _wrong_type(value, dtype)
-    raise ServingError("UNIMPLEMENTED", f"Conversion of JSON Value: {shown(value)} to type: {dtype}")
-
-
-def _integer(value, dtype):
-    limits = np.iinfo(dtype)
-    if not limits.min <= value <= limits.max:
-        read = 2 ** (INTEGERS[dtype] - 1)
-        if not dtype.startswith("uint") or dtype == "uint8":
-            beyond = not -read <= value < read
-        else:
-            beyond = True
-        if beyond:
-            raise _wrong_type(value, dtype)
-        raise invalid(
-            f"JSON Value: {value} is out of the range of {dtype}: {limits.min} to {limits.max}. "
-            "TF Serving would wrap it around."
-        )
-    return value
-
-
-def _decoded(value):
-    if not _is_b64(value):
-        raise invalid(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split())
-    try:
-        padding = "" if text.endswith("=") else "=" * (-len(text) % 4)
-        return base64.b64decode(text + padding, validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid("Unable to base64 decode") from None
-
-
-def _wrong_type(value, dtype):
-    return invalid(f"JSON Value: {shown(value)} Type: {_kind(value)} is not of expected type: {dtype}")
-
-
-def _kind(value):
-    kinds = {bool: str(value), dict: "Object", list: "Array", str: "String", type(None): "Null"}
-    return kinds.get(type(value), "Number")
-
-
-def shown(value: Any) -> str:
-    """A value as RapidJSON's pretty writer shows it, but not more than `SHOWN` characters of it."""
-    text = ""
-    for part in _encoder.iterencode(value):
-        text += part
-        if len(text) > SHOWN:
-            return f"{text[:SHOWN]}..."
-    return text
 
 
 def check_examples(document: Mapping[str, Any]) -> None:
@@ -390,13 +235,13 @@ def check_examples(document: Mapping[str, Any]) -> None:
 
 def _check_example(example):
     if not isinstance(example, dict):
-        raise invalid(f"Example must be JSON object but got JSON {_kind(example)}")
+        raise invalid(f"Example must be JSON object but got JSON {kind_of(example)}")
     for name, content in example.items():
         expected = None
         for value in content if isinstance(content, list) else [content]:
             found = _feature(value)
             if found is None:
-                raise invalid(f"Feature: {name} has element with unexpected JSON type: {_kind(value)}")
+                raise invalid(f"Feature: {name} has element with unexpected JSON type: {kind_of(value)}")
             expected = expected or found
             if found != expected:
                 raise invalid(f"Unexpected element type in feature: {name} expecting type: {expected}")
@@ -404,6 +249,6 @@ def _check_example(example):
 
 def _feature(value):
     """The kind of list in which a value goes into a tf.Example."""
-    if isinstance(value, str) or _is_b64(value):
+    if isinstance(value, str) or is_b64(value):
         return "bytes"
     return {bool: "int64", int: "int64", float: "float"}.get(type(value))

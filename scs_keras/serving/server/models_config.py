@@ -1,5 +1,6 @@
 """Which models and versions to serve: a models.config of TF Serving, or a folder of versions."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,8 +66,8 @@ class Source:
         if (folder is None) == (models_config is None):
             one = words("`folder` or `models_config`", "DIR or --models-config FILE")
             raise ValueError(f"Give one of the two: {one}.")
-        self._folder = Path(folder).resolve() if folder is not None else None
-        self._config = Path(models_config).resolve() if models_config is not None else None
+        self._folder = Path(os.path.abspath(folder)) if folder is not None else None
+        self._config = Path(os.path.abspath(models_config)) if models_config is not None else None
         self._name = name
         self._given: list[Model] | None = None  # what a client's reload request put in place
         self._single = False  # the folder was seen to hold the versions of one model, which may all go
@@ -122,7 +123,7 @@ class Source:
             ValueError: it cannot be taken.
         """
         listed = {str(model.folder): model.folder for model in self._read() + self.models()}
-        given = models_of(config, lambda path: listed.get(str(Path(path))))
+        given = models_of(config, lambda path: listed.get(os.path.normpath(path)))
         for model in given:
             _check_name(model.name)
         self._given = given

@@ -45,7 +45,8 @@ class Options:
         for each in fields(self):
             value = getattr(self, each.name)
             port = each.name in ("rest_port", "port")
-            if isinstance(value, int | float) and not (0 <= value < 65536 if port else value > 0):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if number and not (0 <= value < 65536 if port else value > 0):
                 allowed = "a port from 0 to 65535" if port else "more than 0"
                 raise ValueError(f"{said(each.name)} must be {allowed}. Received: {value}.")
         if (self.tls_certificate is None) != (self.tls_key is None):

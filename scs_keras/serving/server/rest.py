@@ -72,9 +72,11 @@ class _TFServing:
             raise invalid("Missing model name in request.")
         name = unquote(given["name"])
         if request.method == "GET":
-            return _looked_up(self._core, name, version, label, bool(given["metadata"]))
+            return _looked_up(self._core, name, version, label, given["metadata"] == "metadata")
+        method = given["method"]
+        if method != method.lower():  # the rest of a path may be in capitals
+            raise malformed
         body = await read_body(request, self._core)
-        method = given["method"].lower()
         with self._core.measured(name, method.capitalize(), "REST"):
             if method == "predict":
                 return await self._core.in_time(self._predict(body, name, version, label))

@@ -69,7 +69,9 @@ class Server:
             listening.close()
             self.core.close()
             raise
-        self._watching = asyncio.get_running_loop().create_task(self.core.store.watch(options.poll))
+        loop = asyncio.get_running_loop()
+        always = (self.core.store.watch(options.poll), self.core.give_back_memory(1.0))
+        self._always = [loop.create_task(each) for each in always]
         config = uvicorn.Config(
             application(self.core, self._routes(self.core)),
             http=impatient(options.body_timeout), ws="none", lifespan="off", server_header=False,
@@ -77,7 +79,7 @@ class Server:
             ssl_certfile=options.tls_certificate, ssl_keyfile=options.tls_key,
         )  # fmt: skip
         self._rest = _Uvicorn(config)
-        self._serving = asyncio.get_running_loop().create_task(self._rest.serve([listening]))
+        self._serving = loop.create_task(self._rest.serve([listening]))
         await self._grpc.start()
         from grpc_health.v1 import health_pb2
 
@@ -89,7 +91,8 @@ class Server:
         """Refuses what is new, waits for what is in work, and ends."""
         await self._health.enter_graceful_shutdown()
         await self.core.drain()
-        self._watching.cancel()
+        for each in self._always:
+            each.cancel()
         self._rest.should_exit = True
         await asyncio.gather(self._grpc.stop(1), self._serving)
         await self.core.store.close()
@@ -209,11 +212,12 @@ def _is_loopback(host):
 
 
 async def _serve(server):
-    ended = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):  # loop.add_signal_handler is not there on Windows
+        signal.signal(each, lambda *_: loop.call_soon_threadsafe(ended.set))
     if not server.options.token_file and not _is_loopback(server.options.host):
-        log.warning("Whoever reaches %s can use this server: it has no token (--token-file).", server.options.host)
+        said_option = said("token_file")
+        log.warning("Whoever reaches %s can use this server: it has no token (%s).", server.options.host, said_option)
     await server.start()
     for name, labels in server.core.store.models().items():
         log.info("%s: labels %s", name, labels or "none")

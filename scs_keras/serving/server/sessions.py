@@ -17,6 +17,7 @@ from scs_keras.serving.server import json_answer, json_request
 from scs_keras.serving.server.core import LONG, Core
 from scs_keras.serving.server.errors import ServingError, invalid
 from scs_keras.serving.server.loaded import Loaded
+from scs_keras.serving.server.options import said
 from scs_keras.serving.server.pictures import check_pixels, size_of
 
 RAW = "application/octet-stream"
@@ -70,7 +71,7 @@ class Sessions:
             raise ServingError(
                 "RESOURCE_EXHAUSTED",
                 f"All {self._options.max_sessions} sessions are in use. DELETE /v1/sessions/ID ends one; one that is "
-                f"not used ends after {self._options.session_seconds:g} s; --max-sessions allows more.",
+                f"not used ends after {self._options.session_seconds:g} s; {said('max_sessions')} allows more.",
             )
         key = secrets.token_urlsafe(16)
         self._sessions[key] = Session(name, loaded.version, used=time.monotonic())

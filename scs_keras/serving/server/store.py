@@ -113,35 +113,41 @@ class Store:
         while True:
             await asyncio.sleep(seconds)
             try:
-                await self.look()
-                self._said = None
+                said = "; ".join(await self.look())
             except (ValueError, OSError) as error:
-                if str(error) != self._said:
-                    log.error("%s", error)
-                self._said = str(error)
+                said = str(error)
+            if said and said != self._said:
+                log.error("%s", said)
+            self._said = said
 
-    async def look(self, models: list[Model] | None = None) -> None:
-        """Loads what is new, moves labels, and takes away what is to be served no longer."""
+    async def look(self, models: list[Model] | None = None) -> list[str]:
+        """Loads what is new, moves labels, and takes away what is to be served no longer.
+
+        Returns:
+            A sentence for each label that could not be moved.
+        """
         async with self._looking:
             models = models if models is not None else await self._in_thread(self._source.models)
             self._models = {model.name: model for model in models}
-            for model in models:
-                await self._renew(model)
+            kept = [sentence for model in models for sentence in await self._renew(model)]
             for name in self._known.keys() - self._models.keys():
                 self._labels.pop(name, None)
                 self._take_away(name, list(self._known[name]))
+            return kept
 
     async def reload(self, config: object) -> None:
         """Takes another ModelServerConfig.
 
         Raises:
-            ServingError: INVALID_ARGUMENT.
+            ServingError: INVALID_ARGUMENT; FAILED_PRECONDITION for a label whose version cannot answer.
         """
         try:
             await self._in_thread(self._source.reload, config)
-            await self.look()
+            kept = await self.look()
         except ValueError as error:
             raise invalid(str(error)) from None
+        if kept:
+            raise ServingError("FAILED_PRECONDITION", kept[0])
 
     async def close(self) -> None:
         """Takes away everything, whatever is in use."""
@@ -172,9 +178,10 @@ class Store:
                 break
             for number in missing:
                 await self._add(model, number, there[number])
-        self._move_labels(model)
+        kept = self._move_labels(model)
         gone = [number for number, each in known.items() if each.loaded and number not in wanted]
         self._take_away(model.name, gone)
+        return kept
 
     async def _add(self, model, number, path):
         """Loads and warms up a version; only then it can be found."""
@@ -203,13 +210,19 @@ class Store:
     def _move_labels(self, model):
         """Labels go to versions that can answer; one whose version cannot stays where it is."""
         before, known = self._labels.get(model.name, {}), self._known[model.name]
-        labels = {}
+        labels, kept = {}, []
         for label, version in model.labels.items():
             if version in known and known[version].loaded:
                 labels[label] = version
-            elif label in before:
+                continue
+            kept.append(
+                f"Request to assign label to {version} of model {model.name}, which is not currently available for "
+                f"inference (label {label})."
+            )
+            if label in before:
                 labels[label] = before[label]
         self._labels[model.name] = labels
+        return kept
 
     def _take_away(self, name, numbers):
         for number in numbers:

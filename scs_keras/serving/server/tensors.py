@@ -29,9 +29,17 @@ def arrays_of(protos: Mapping[str, Any], max_values: int) -> dict[str, np.ndarra
     Raises:
         ServingError: INVALID_ARGUMENT for one that TF Serving cannot parse either, and for more than `max_values`.
     """
-    shapes = {name: _shape(name, proto) for name, proto in protos.items()}
-    check_count(sum(map(math.prod, shapes.values())), max_values)
-    return {name: _array(name, protos[name], shape) for name, shape in shapes.items()}
+    check_count(count_of(protos), max_values)
+    return {name: _array(name, proto, _shape(name, proto)) for name, proto in protos.items()}
+
+
+def count_of(protos: Mapping[str, Any]) -> int:
+    """Number of values that TensorProtos stand for; a message of a few bytes may stand for very many.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT for a shape that is none.
+    """
+    return sum(math.prod(_shape(name, proto)) for name, proto in protos.items())
 
 
 def check_count(count: int, max_values: int) -> None:
@@ -54,6 +62,8 @@ def _array(name, proto, sizes):
     parse_error = invalid(f"tensor parsing error: {name}")
     try:
         dtype = tf.dtypes.as_dtype(proto.dtype)
+        if proto.dtype > 100:  # a reference
+            raise parse_error
         if dtype == tf.string:
             return _strings(proto, sizes, count)
         if proto.tensor_content and len(proto.tensor_content) != count * np.dtype(dtype.as_numpy_dtype).itemsize:

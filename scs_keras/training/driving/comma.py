@@ -9,6 +9,7 @@ rows. Frames at angles beyond the model's are left out and counted, as their own
 degrees; windows do not cross them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ def drives(
         f"{name}: {wide} frames at angles beyond {preset.arguments['limit']:g} degrees are left out."
     ] if wide else []  # fmt: skip
 
-    def frames(part: list[Row]) -> ArrayFrames:
-        source = images[part[0].path]
-        return ArrayFrames(source.__getitem__, [row.number for row in part], crop, preset.input_shape[1:3])
+    def frames(part: Sequence[Row]) -> ArrayFrames:
+        first, source = part[0].number or 0, images[part[0].path]  # without a gap
+        return ArrayFrames(source.__getitem__, range(first, first + len(part)), crop, preset.input_shape[1:3])
 
     return drives_of_rows(name, rows, preset, 0.0, frames, settable=False), notes
 

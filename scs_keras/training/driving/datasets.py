@@ -1,11 +1,14 @@
 """The data sets of steering, plain data: nothing is imported for it."""
 
+from collections.abc import Callable
+from typing import Any
+
 from scs_keras.training.task import Dataset, Option
 
 _HERE = "scs_keras.training.driving.readers"
 
 
-def _of_training(name, text, kind=str):
+def _of_training(name: str, text: str, kind: Callable[[str], Any] = str) -> Option:
     """What a training was told of its data holds where it is scored."""
     return Option("evaluate", name, text, type=kind, of_training=True)
 

@@ -80,7 +80,7 @@ def time_line(
         ImportError: matplotlib is missing.
     """
     figure, canvas = new_figure(_WIDE, _HIGH)
-    axes = canvas(0.7, 0.4, _WIDE - 0.9, _HIGH - 0.95)
+    axes = canvas(0.7, 0.6, _WIDE - 0.9, _HIGH - 1.15)
     if np.isfinite(truth).any():
         axes.plot(*_broken(truth, starts), color=TRUTH, linewidth=1.2, label="steered")
     for (name, values), colour in zip(angles.items(), COLOURS):

@@ -123,12 +123,12 @@ class DrivingSamples:
             order = shuffled(len(self._trained), step * size, size, seed)
         else:
             order = balanced_draw(self._members, step * size, size, seed)
-        made = in_threads(lambda turn: self._drawn(*self._trained[order[turn]], (seed, step, turn)), range(size))
+        made = in_threads(lambda turn: self._drawn(order[turn], (seed, step, turn)), range(size))
         x, y = (np.stack(parts) for parts in zip(*made))
         return x, y
 
-    def _drawn(self, place, end, seed):
-        random = np.random.default_rng(seed)
+    def _drawn(self, index, seed):
+        (place, end), random = self._trained[index], np.random.default_rng(seed)
         mirrored, (brightness, contrast) = random.random() < 0.5, 1 + self.jitter * random.uniform(-1, 1, 2)
         x, y = self._window(place, end, self.shape[0]), self._angles(place, end)
         if self.jitter:
@@ -138,13 +138,8 @@ class DrivingSamples:
         return (x[:, :, ::-1], -y) if self.flip and mirrored else (x, y)
 
     def _angles(self, place, end):
-        degrees = self.drives[place].degrees
-        first = end + 1 - self.shape[0] if self.per_frame else end
-        return (
-            degrees[first : end + 1, None].astype("float32")
-            if self.per_frame
-            else degrees[end : end + 1].astype("float32")
-        )
+        degrees = self.drives[place].degrees[: end + 1].astype("float32")
+        return degrees[-self.shape[0] :, None] if self.per_frame else degrees[-1:]
 
     def _window(self, place, end, length):
         return np.stack([self._frame(place, max(index, 0)) for index in range(end + 1 - length, end + 1)])

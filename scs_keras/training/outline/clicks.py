@@ -52,8 +52,8 @@ class Clicks:
         self._made: dict[str, list[list[Polygon]]] = {}
 
     def predictions(self) -> dict[str, Prediction]:
-        """{"N clicks": drawn anew after each, "N moved": the same vertices moved, nothing drawn anew}."""
-        return {f"{count} {kind}": self._after(kind, count) for kind in ("clicks", "moved") for count in SHOWN}
+        """{"clicks_N": drawn anew after each, "moved_N": the same vertices moved, nothing drawn anew}."""
+        return {f"{kind}_{count}": self._after(kind, count) for kind in ("clicks", "moved") for count in SHOWN}
 
     def _after(self, kind: str, count: int) -> Prediction:
         def predict(x: Any, about: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

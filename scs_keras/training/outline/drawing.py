@@ -61,7 +61,7 @@ def growing_gif(path: str | Path, image: np.ndarray, traced: Sequence[Traced]) -
             times.append(150)
         canvas, times[-1] = frames[-1], _LAST
     with written_beside(path) as beside:
-        first, *others = (frame.quantize(128) for frame in frames)
+        first, *others = (frame.quantize(128, pillow().Quantize.FASTOCTREE) for frame in frames)
         first.save(beside, format="GIF", save_all=True, append_images=others, duration=times, loop=0)
 
 

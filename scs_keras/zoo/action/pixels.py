@@ -33,8 +33,7 @@ def differences(frames: Any) -> Any:
 def thermal(celsius: Any) -> Any:
     """Degrees C above the median of the frame, which is the room's, over 2; float32 (..., height, width, channels)."""
     celsius = _float(celsius)
-    median = np.median if isinstance(celsius, np.ndarray) else ops.median
-    return (celsius - median(celsius, axis=(-3, -2, -1), keepdims=True)) / WARMTH_C
+    return (celsius - _median(celsius)) / WARMTH_C
 
 
 def unchanged(probabilities: Any) -> Any:
@@ -44,6 +43,17 @@ def unchanged(probabilities: Any) -> Any:
 
 def _scaled(frames):
     return _float(frames) / 255.0
+
+
+def _median(frames):
+    """Of all values of each frame, (..., 1, 1, 1)."""
+    if isinstance(frames, np.ndarray):
+        return np.median(frames, axis=(-3, -2, -1), keepdims=True)
+    *before, height, width, channels = ops.shape(frames)
+    count = height * width * channels
+    values = ops.sort(ops.reshape(frames, (*before, count)), axis=-1)  # LiteRT takes no `ops.median`
+    middle = 0.5 * (values[..., (count - 1) // 2] + values[..., count // 2])
+    return middle[..., None, None, None]
 
 
 def _float(frames):

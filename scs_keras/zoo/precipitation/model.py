@@ -130,6 +130,9 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
             images = self.calibration(images)
         return images
 
+    def seen_by_network(self, x):
+        return super().seen_by_network(aligned(x, mean_flow(x), self.output_length)[0] if self.advection else x)
+
     # Streaming ----------------------------------------------------------------------------------
 
     def initial_states(self, inputs):

@@ -55,6 +55,12 @@ def observe(images: Tensor, steps: int) -> Observed:
     Raises:
         ValueError: fewer images, or not this many axes.
     """
+    images, path, lost = standing_still(images, steps)
+    return Observed(images, scale_filter(images, steps, lost), path, lost)
+
+
+def standing_still(images: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(images, path, lost) of `Observed`; arguments and errors of `observe`."""
     if len(images.shape) != 5 or images.shape[1] < FEWEST_IMAGES:
         raise ValueError(
             "A nowcast takes (batch, time, height, width, 1) images and at least 3 time steps, to see them move and "
@@ -64,8 +70,7 @@ def observe(images: Tensor, steps: int) -> Observed:
     lost = find_lost(images)
     flow = mean_flow(images, weights=pairs_seen(lost))
     images = fill_lost(images, lost, flow)
-    images, path = aligned(images, flow, steps)
-    return Observed(images, scale_filter(images, steps, lost), path, lost)
+    return *aligned(images, flow, steps), lost
 
 
 class FlowForecaster(AnySize, OutputLength):
@@ -148,6 +153,11 @@ def as_products(forecast: Tensor, observed: Observed) -> dict[str, Tensor]:
     )
 
 
+def with_surroundings(images: Tensor) -> Tensor:
+    """Images (batch, time, height, width, 1) and, as a second channel, what is around."""
+    return ops.concatenate([images, blur(images[..., 0], SURROUNDINGS)[..., None]], axis=-1)
+
+
 def bounded(mean: Tensor, observed: Observed) -> Tensor:
     """The mean, not above the largest value observed, and 0 where it cannot be detected."""
     mean = ops.clip(mean, 0.0, _largest(observed))
@@ -223,16 +233,19 @@ class Nowcast(FlowForecaster, EncoderDecoder):
 
     def correct(self, observed, stream, training):
         last = observed.images[:, -1]
-        around = blur(observed.images[..., 0], SURROUNDINGS)[..., None]
         growth = ops.clip((last - observed.images[:, -2]) / LARGEST_GROWTH, -1.0, 1.0)
-        states = self.encode(ops.concatenate([observed.images, around], axis=-1), stream, training=training)
-        constant = ops.concatenate([last, growth, ops.abs(growth), around[:, -1]], axis=-1)
+        images = with_surroundings(observed.images)
+        states = self.encode(images, stream, training=training)
+        constant = ops.concatenate([last, growth, ops.abs(growth), images[:, -1, ..., 1:]], axis=-1)
         corrections = []
         for filtered in ops.unstack(observed.filtered, self.output_length, axis=1):
             seen = ops.concatenate([filtered, constant], axis=-1)
             correction, states = self.decode_one(seen, states, stream, training)
             corrections.append(correction)
         return ops.stack(corrections, axis=1)
+
+    def seen_by_network(self, x):
+        return self.folded(with_surroundings(standing_still(x, self.output_length)[0]))
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object

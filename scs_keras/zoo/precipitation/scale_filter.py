@@ -62,14 +62,24 @@ def _pairs(oldest, before, now):
 
 
 def _coefficients(oldest, before, now, early, late, lag2):
-    """phi1 and phi2 at each pixel, of a stationary process (Yule-Walker); the last three are `_pairs`."""
-    products = [oldest * oldest, before * before, now * now, oldest * before, before * now, oldest * now]
-    local = ops.unstack(blur(ops.stack(products, axis=1), WINDOW), axis=1)
-    deviations = [ops.sqrt(variance + NOISE) for variance in local[:3]]
-    # Of two pairs, since one alone is noisy; of lag 2 there is one.
-    r1 = early * deviations[0] * deviations[1] + late * deviations[1] * deviations[2]
-    r1 = (early * local[3] + late * local[4]) / ops.maximum(r1, NOISE)
-    r2 = local[5] / (deviations[0] * deviations[2])
-    r1 = ops.clip(ops.where(early + late > 0, r1, ops.sqrt(ops.maximum(r2, NOISE))), 0.0, 0.999)
-    r2 = ops.clip(ops.where(lag2 > 0, r2, r1 * r1), 2 * r1 * r1 - 1 + 1e-3, 0.9995)
-    return r1 * (1 - r2) / (1 - r1 * r1), (r2 - r1 * r1) / (1 - r1 * r1)
+    """phi1 and phi2 at each pixel, of a stationary process (Yule-Walker); the last three are `_pairs`.
+
+    With d = 1 - r they are (1 - d1) d2 / q and 1 - d2 / q, q = d1 (2 - d1). Where little changes d is small: it is
+    measured on the change itself, since 1 - r in float32 would be mostly rounding.
+    """
+    products = [oldest, before, now, before - oldest, now - before, now - oldest]
+    local = ops.unstack(blur(ops.square(ops.stack(products, axis=1)), WINDOW), axis=1)
+    first, middle, last = (ops.sqrt(variance + NOISE) for variance in local[:3])
+    d1 = early * _distance(local[3], first, middle) + late * _distance(local[4], middle, last)
+    d1 = d1 / ops.maximum(early * first * middle + late * middle * last, NOISE)  # of two pairs: one alone is noisy
+    d2 = _distance(local[5], first, last) / (first * last)  # of lag 2 there is one
+    r1 = ops.sqrt(ops.clip(1.0 - d2, NOISE, 1.0))
+    d1 = ops.clip(ops.where(early + late > 0, d1, d2 / (1.0 + r1)), 1e-3, 1.0)
+    q = d1 * (2.0 - d1)
+    ratio = ops.clip(ops.where(lag2 > 0, d2, q), 5e-4, 2.0 * q - 1e-3) / q
+    return (1.0 - d1) * ratio, 1.0 - ratio
+
+
+def _distance(change, one, other):
+    """(1 - r) s s' of two images: of the variance of their difference and their deviations s and s'."""
+    return NOISE + 0.5 * (change - ops.square(one - other))
