@@ -92,6 +92,8 @@ def train(row, arguments):
     if not missing:
         return
     settings = [*row.settings, f"steps={arguments.steps}", *arguments.set]
+    import keras
+
     recipe = recipe_of(row.preset, settings)
     recipe.check()
     parts, restarts = samples_of(recipe, arguments.data), Restarts(recipe)
@@ -101,6 +103,7 @@ def train(row, arguments):
         trained = time.time()
         record = dict(
             row=row.name, seed=seed, steps=arguments.steps, settings=settings, parameters=model.count_params(),
+            backend=keras.backend.backend(),
             scores=score_of(recipe, model, parts.val), losses=losses,
             seconds=dict(training=round(trained - begin, 1), scoring=round(time.time() - trained, 1)),
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """Many trainings of few models: the seeds of one share a graph, models run in processes of their own."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from multiprocessing.pool import ThreadPool
 
 import numpy as np
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # not that it left a function of ours as it is
 PREDICTED = 120  # samples of a batch of a prediction
 
 

@@ -15,6 +15,7 @@ LABELS = ("dark", "grey", "bright")
 
 def write(folder, version=1, offset=0.0):
     """Writes the version and returns its folder; another offset is another model."""
+    import keras
     import tensorflow as tf
 
     from scs_keras.core.signatures import Signature, Spec
@@ -60,16 +61,10 @@ def write(folder, version=1, offset=0.0):
         ),
     )  # fmt: skip
 
-    class Model:
-        variables: list = []
-
-        def call(self):
-            raise NotImplementedError
-
     path = Path(folder) / NAME / str(version)
     beside = path.with_name(f".{version}")  # a server that looks meanwhile sees no half of it
     beside.mkdir(parents=True)
-    write_saved_model(Model(), signatures, beside)
+    write_saved_model(keras.Model(), signatures, beside)
     return beside.rename(path)
 
 

@@ -44,7 +44,7 @@ class Server:
         self._ready.set()
 
     def wait(self):
-        self._ready.wait(60)
+        self._ready.wait(180)
         if not self.rest:
             self.process.kill()
             raise AssertionError("The server did not start:\n" + "\n".join(self.log))

@@ -66,16 +66,23 @@ def test_small_models_are_of_one_size():
     assert 60_000 <= min(counts) and max(counts) <= min(120_000, 1.1 * min(counts)), counts
 
 
+def sizes_of_the_paper():
+    """(parameters, layers) at 17 and at 15 layers, with ResNet-18 alone, with VGG before an LSTM."""
+    shape = (3, 32, 96, 3)
+    return [
+        parameters_of("scs_driving_17_livi", input_shape=shape),
+        parameters_of("scs_driving_17_livi", input_shape=shape, depth=15),
+        parameters_of("resnet18_driving_comma", input_shape=(1, *shape[1:])),
+        parameters_of("lstm_driving_resnet18_comma", input_shape=shape, backbone="vgg16"),
+    ]
+
+
 @pytest.mark.slow
 def test_depths_and_backbones_of_the_paper():
-    shape = (3, 32, 96, 3)
-    full, layers = in_own_process(parameters_of, "scs_driving_17_livi", input_shape=shape)
-    fewer, fewer_layers = in_own_process(parameters_of, "scs_driving_17_livi", input_shape=shape, depth=15)
-    assert (layers, fewer_layers) == (17, 15) and full > fewer
-    resnet = in_own_process(parameters_of, "resnet18_driving_comma", input_shape=(1, *shape[1:]))[0]
-    assert resnet == 11_176_512 + 513  # ResNet-18 without classifier, one angle
-    vgg = in_own_process(parameters_of, "lstm_driving_resnet18_comma", input_shape=shape, backbone="vgg16")[0]
-    assert vgg == 14_714_688 + 4 * 512 * (512 + 512 + 1) + 513
+    deep, shallow, resnet, vgg = in_own_process(sizes_of_the_paper)
+    assert (deep[1], shallow[1]) == (17, 15) and deep[0] > shallow[0]
+    assert resnet[0] == 11_176_512 + 513  # ResNet-18 without its classifier, one angle
+    assert vgg[0] == 14_714_688 + 4 * 512 * (512 + 512 + 1) + 513
 
 
 def test_the_head_is_a_sigmoid_of_stated_slope():

@@ -94,6 +94,7 @@ def test_a_tub(tub, images, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(streamed[3], carried, atol=1e-3)
     said = capsys.readouterr().out
     error = np.abs(own - truth).mean()
+    assert "tub: 1 deleted records are left out." in said
     assert f"3 angles, on the mean {error:.2f} degrees from what was steered" in said
     assert f"(straight on: {np.abs(truth).mean():.2f})" in said
     for name in ("film.png", "angles.png"):
@@ -127,6 +128,9 @@ def test_inputs_that_are_refused(tub, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty: expected a tub of donkeycar .* It holds none of these"):
         predict(source, tmp_path / "empty", tmp_path / "told")
+    (tmp_path / "film.mp4").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"film.mp4: expected a tub of donkeycar .* It holds none of these"):
+        predict(source, tmp_path / "film.mp4", tmp_path / "told")
     (tmp_path / "short").mkdir()
     for index in range(2):
         Image.new("RGB", (12, 8)).save(tmp_path / "short" / f"{index}.png")

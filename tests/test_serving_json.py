@@ -3,10 +3,12 @@
 import base64
 import json
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
-from scs_keras.serving.server import json_answer, json_request
+from scs_keras.serving.server import json_answer, json_request, json_values
 from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.server.pictures import check_pixels, size_of
 
@@ -139,6 +141,29 @@ def test_what_has_no_json_and_what_is_too_much():
     assert refused('{"inputs": ' + "[" * 70 + "1" + "]" * 70 + "}", FLOAT)[0] == 413
     with pytest.raises(ServingError, match="Invalid encoding"):
         json_request.parse(b'{"instances": ["\xff"]}')
+
+
+NUMBERS = st.one_of(st.integers(-300, 300), st.floats(width=32), st.integers(2**31 - 1, 2**63), st.just(True))
+LISTS = st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=1), max_leaves=8)
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(
+    st.lists(LISTS, min_size=1, max_size=3), st.sampled_from(["float", "double", "int32", "uint8", "int64"])
+)
+def test_lists_of_numbers_are_read_alike_at_once_and_one_by_one(instances, dtype):
+    def outcome():
+        try:
+            array = json_request.inputs_of({"instances": instances}, {"x": dtype}, MOST).arrays["x"]
+        except ServingError as error:
+            return error.message
+        return array.dtype, array.shape, array.tobytes()
+
+    at_once = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (json_request, json_values):
+            patch.setattr(module, "numbers_of", lambda *arguments: None)
+        assert outcome() == at_once
 
 
 def test_values_in_messages_end_early():

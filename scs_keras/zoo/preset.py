@@ -125,7 +125,7 @@ class Preset:
         if self.shapes:
             input_shape, output_shape = self.shapes(changed["arguments"])
             return replace(self, **changed, input_shape=input_shape, output_shape=output_shape)
-        shape = changes.get("input_shape", self.input_shape)
+        shape: Any = changes.get("input_shape", self.input_shape)
         if not isinstance(shape, tuple) or len(shape) != len(self.input_shape) or not all(map(is_count, shape)):
             example = words(str(self.input_shape), f'--set "model.input_shape={list(self.input_shape)}"')
             raise ValueError(
@@ -141,12 +141,13 @@ class Preset:
         )
 
     def _output_shape(self, shape, changes):
+        numbers = self.output_shape[-1]
         if len(self.output_shape) < 3:  # numbers, not images: of the sequence, or of every frame
             per_frame = changes.get("per_frame", len(self.output_shape) == 2)
             labels = changes.get("labels", self.labels)
-            return (*((shape[0],) if per_frame else ()), len(labels) if labels else self.output_shape[-1])
-        same = shape[-1:] == self.input_shape[-1:] or self.output_shape[-1] != self.input_shape[-1]
-        channels = changes.get("output_channels", self.output_shape[-1] if same else shape[-1])
+            return (*((shape[0],) if per_frame else ()), len(labels) if labels else numbers)
+        same = shape[-1:] == self.input_shape[-1:] or numbers != self.input_shape[-1]
+        channels = changes.get("output_channels", numbers if same else shape[-1])
         return (changes.get("output_length", self.output_shape[0]), *shape[1:3], channels)
 
     def check_arguments(self, names: Iterable[str]) -> None:

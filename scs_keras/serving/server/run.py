@@ -216,7 +216,8 @@ async def _serve(server):
     for each in (signal.SIGTERM, signal.SIGINT):  # loop.add_signal_handler is not there on Windows
         signal.signal(each, lambda *_: loop.call_soon_threadsafe(ended.set))
     if not server.options.token_file and not _is_loopback(server.options.host):
-        log.warning("Whoever reaches %s can use this server: it has no token (--token-file).", server.options.host)
+        said_option = said("token_file")
+        log.warning("Whoever reaches %s can use this server: it has no token (%s).", server.options.host, said_option)
     await server.start()
     for name, labels in server.core.store.models().items():
         log.info("%s: labels %s", name, labels or "none")

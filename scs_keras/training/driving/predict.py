@@ -64,19 +64,22 @@ def predict(
     preset = source.preset
     if importance:
         check_same_goals(preset)
-    drives = drives_in(file, preset, dataset, {name: value for name, value in reading.items() if value is not None})
+    given = {name: value for name, value in reading.items() if value is not None}
+    drives, notes = drives_in(file, preset, dataset, given)
     _check_length(file, drives, preset)
-    samples = DrivingSamples(file.name, drives, preset.input_shape, before=0)
+    samples = DrivingSamples(file.resolve().name, drives, preset.input_shape, before=0)
     model = source.load()
     said = _said(predictors(model, importance=importance, streamed=streamed), samples)
     frames = _Frames(drives, samples, said)
     frames.write_table(output / TABLE, importance)
     _draw(output, frames, samples, preset)
-    return f"{frames.quality(preset)} Wrote {TABLE}, {STRIP} and {LINE} to {output}."
+    return " ".join([*notes, frames.quality(preset), f"Wrote {TABLE}, {STRIP} and {LINE} to {output}."])
 
 
-def drives_in(file: Path, preset: Preset, dataset: str | None, reading: Mapping[str, Any]) -> list[Drive]:
-    """The drives of what a user gives, see `predict`.
+def drives_in(
+    file: Path, preset: Preset, dataset: str | None, reading: Mapping[str, Any]
+) -> tuple[list[Drive], list[str]]:
+    """(drives, notes on what is left out) of what a user gives, see `predict`.
 
     Raises:
         FileNotFoundError, ValueError: as there.
@@ -87,8 +90,8 @@ def drives_in(file: Path, preset: Preset, dataset: str | None, reading: Mapping[
         warnings.warn(f"{file}: {layout or 'images'} take no {option(name)}; it is not used.", stacklevel=2)
     reading = {name: value for name, value in reading.items() if name in taken}
     if layout:
-        return drives_of(layout, file, preset, **reading)[0]
-    paths = in_order(path for path in file.iterdir() if path.suffix.lower() in IMAGES)
+        return drives_of(layout, file, preset, **reading)
+    paths = in_order(path for path in file.iterdir() if path.suffix.lower() in IMAGES) if file.is_dir() else []
     if not paths:
         raise FileNotFoundError(
             f"{file}: expected a tub of donkeycar ({MANIFEST}), a folder with {LOG} or another CSV file of angles, or "
@@ -100,7 +103,7 @@ def drives_in(file: Path, preset: Preset, dataset: str | None, reading: Mapping[
     check_images(paths, lines)
     _, *size, _ = preset.input_shape
     frames = ImageFiles(paths, lines, as_crop(reading.get("crop", (0, 1))), (size[0], size[1]))
-    return [Drive(file.name, frames, np.full(len(paths), UNKNOWN), names=lines)]
+    return [Drive(file.resolve().name, frames, np.full(len(paths), UNKNOWN), names=lines)], []
 
 
 def _layout(file: Path) -> str:
@@ -109,7 +112,7 @@ def _layout(file: Path) -> str:
         return "donkeycar"
     if (file / LOG).is_file() and (file / "IMG").is_dir():
         return "udacity"
-    return "table" if file.is_file() or any(file.glob("*.csv")) else ""
+    return "table" if file.suffix.lower() == ".csv" or any(file.glob("*.csv")) else ""
 
 
 def _check_length(file, drives, preset):

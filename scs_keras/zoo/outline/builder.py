@@ -80,10 +80,11 @@ def build(
     check_known("head", head, HEADS)
     check_known("choice of sub_goals", sub_goals, SUB_GOALS)
     check_known("switch", switch, SWITCHES)
-    check_counts(steps=steps, grid=grid, features=features, height=image_size[0], width=image_size[1])
+    height, width = image_size
+    check_counts(steps=steps, grid=grid, features=features, height=height, width=width)
     _check_goals(network, sub_goals, switch)
     with default_dtype(dtype):
-        see = encoder(backbone, tuple(image_size), grid, features, **(backbone_arguments or {}))
+        see = encoder(backbone, (height, width), grid, features, **(backbone_arguments or {}))
         model = OutlineModel(
             NETWORKS[network](**arguments, name="network"),
             MapHead(name="head") if head == "map" else LSTMHead(grid, name="head"),
@@ -105,7 +106,7 @@ def build(
         accumulate_steps=accumulate_steps,
         **{name: CellCrossentropy(grid, spread) for name in goals},
     )
-    model.build({"image": (None, *image_size, 3), "vertices": (None, steps, 3)})
+    model.build({"image": (None, height, width, 3), "vertices": (None, steps, 3)})
     return model
 
 

@@ -94,7 +94,7 @@ class LSTMHead(RecurrentHead):
     def __init__(self, grid: int, **kwargs: Any) -> None:
         same: Any = dict(dtype=kwargs.get("dtype"))
         after = LogProbabilities(grid**2 + 1, **same)
-        super().__init__(layers.LSTM(2 * grid**2, **same), after=after, inputs="vertices", **kwargs)
+        super().__init__(layers.LSTM(2 * grid**2, **same), after=after, inputs=("vertices",), **kwargs)
         self.grid = grid
 
     def vectors(self, features: Tensor, inputs: dict, training: bool) -> Tensor:

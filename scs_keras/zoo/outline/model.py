@@ -9,10 +9,10 @@ from scs_keras.core.inputs import encode, split
 from scs_keras.core.model import SCSModel
 from scs_keras.core.objective import ClipResult, Objective
 from scs_keras.zoo.knows_preset import KnowsPreset
-from scs_keras.zoo.outline.annotate import annotate, annotate_many
-from scs_keras.zoo.outline.decode import decode
+
+# Modules, not their functions: whichever of them a program imports first is not finished when this one is imported.
+from scs_keras.zoo.outline import annotate, decode, reference
 from scs_keras.zoo.outline.losses import edge_and_vertex_cells
-from scs_keras.zoo.outline.reference import reference_weights
 
 
 class OutlineObjective(Objective):
@@ -51,13 +51,11 @@ class OutlineModel(KnowsPreset, SCSModel):
     """
 
     objective_class = OutlineObjective
-    annotate, annotate_many, decode = annotate, annotate_many, decode  # as methods
-    reference_weights = reference_weights
 
     def __init__(self, *args: Any, grid: int, auxiliary: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.grid, self.auxiliary = grid, auxiliary
-        self.auxiliary_head = None
+        self.auxiliary_head: Any = None
         if auxiliary:
             same: Any = dict(trainable=self.trainable, dtype=self.dtype_policy)
             self.auxiliary_head = layers.Dense(2, name="auxiliary_head", **same)
@@ -74,6 +72,22 @@ class OutlineModel(KnowsPreset, SCSModel):
         target = edge_and_vertex_cells(cells, self.grid)
         losses = ops.maximum(logits, 0.0) - logits * target + ops.log1p(ops.exp(-ops.abs(logits)))
         return self.auxiliary / self.replicas * ops.mean(losses)
+
+    def annotate(self, image: Any, box: Any, *arguments: Any, **options: Any) -> "annotate.Outline":
+        """The outline of one object, see `scs_keras.zoo.outline.annotate.annotate`."""
+        return annotate.annotate(self, image, box, *arguments, **options)
+
+    def annotate_many(self, images: Any, boxes: Any, *arguments: Any, **options: Any) -> "list[annotate.Outline]":
+        """The outlines of objects, see `scs_keras.zoo.outline.annotate.annotate_many`."""
+        return annotate.annotate_many(self, images, boxes, *arguments, **options)
+
+    def decode(self, images: Any, *arguments: Any, **options: Any) -> "list[decode.Decoded]":
+        """The outlines of crops, in cells, see `scs_keras.zoo.outline.decode.decode`."""
+        return decode.decode(self, images, *arguments, **options)
+
+    def reference_weights(self) -> dict[str, Any]:
+        """{name in the public demo: `ReferenceWeight`}, see `scs_keras.zoo.outline.reference`."""
+        return reference.reference_weights(self)
 
     def get_config(self) -> dict:
         return {**super().get_config(), "grid": self.grid, "auxiliary": self.auxiliary}

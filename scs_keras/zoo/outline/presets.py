@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from scs_keras.zoo.gains import GAINS
+from scs_keras.zoo.outline.shapes import shapes
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.values import Values
 
@@ -44,6 +45,8 @@ _TRAINED = {
     "gru": {},
 }
 
+_PAPER = dict(steps=60, image_size=(224, 224), grid=28, backbone="vgg16", features=128, head="reference")
+
 _TINY = dict(steps=5, image_size=(32, 32), grid=3, features=2)
 _TINY_NETWORKS = {
     "scs": dict(arguments=dict(structure=[4, 3])),
@@ -60,10 +63,8 @@ _TINY_BACKBONES = {
 
 def _preset(name, summary, paper_row, kind, data, **arguments):
     network = {"lstm": "convlstm", "gru": "convgru"}.get(kind, "scs")
-    arguments = dict(
-        network=network, steps=60, image_size=(224, 224), grid=28, backbone="vgg16", features=128, head="reference"
-    ) | arguments  # fmt: skip
-    (steps, grid), (height, width) = (arguments["steps"], arguments["grid"]), arguments["image_size"]
+    arguments = {**_PAPER, "network": network, **arguments}
+    input_shape, output_shape = shapes(arguments)
     reduced = {**_TINY, **_TINY_NETWORKS[kind], **_TINY_BACKBONES[arguments["backbone"]]}
     if arguments.get("clip_length"):
         reduced["clip_length"] = 3
@@ -75,8 +76,8 @@ def _preset(name, summary, paper_row, kind, data, **arguments):
         builder=f"{_HERE}.builder:build",
         arguments=arguments,
         shapes=f"{_HERE}.shapes:shapes",
-        input_shape={"image": (height, width, 3), "vertices": (steps, 3)},
-        output_shape=(steps, grid**2 + 1),
+        input_shape=input_shape,
+        output_shape=output_shape,
         values="an image and the vertices so far in; log-probabilities of the next vertex's cell, and of the end, out",
         takes=_TAKES,
         gives={"output": _LOG},
