@@ -6,12 +6,16 @@ import numpy as np
 from keras import ops
 
 
-def unit(inputs: Any) -> dict:
-    """The inputs with the image's 0 to 255 as float32 in [0, 1], and vertices as whole numbers, int32."""
-    image, vertices = inputs["image"], inputs["vertices"]
-    if isinstance(image, np.ndarray):
-        return {"image": image.astype("float32") / 255.0, "vertices": np.asarray(vertices).astype("int32")}
-    return {"image": ops.cast(image, "float32") / 255.0, "vertices": ops.cast(vertices, "int32")}
+def unit(inputs: dict) -> dict:
+    """The inputs, or those that are given, with the image's 0 to 255 as float32 in [0, 1] and vertices as int32."""
+    return {
+        name: _cast(each, "float32") / 255.0 if name == "image" else _cast(each, "int32")
+        for name, each in inputs.items()
+    }
+
+
+def _cast(values, dtype):
+    return values.astype(dtype) if isinstance(values, np.ndarray) else ops.cast(values, dtype)
 
 
 def unchanged(probabilities: Any) -> Any:
