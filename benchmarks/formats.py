@@ -2,6 +2,7 @@
 
     python benchmarks/formats.py            all presets with weights
     python benchmarks/formats.py NAME ...   some; added to the results of the same day
+    python benchmarks/formats.py --record   also writes the differences into the records and cards of these presets
 
 Frames have the size of the preset's example. Each preset is measured in a process of its own, on one thread. Seconds of
 conversion are of processor time, latencies the smallest of several calls, in milliseconds by the clock: other work on
@@ -89,12 +90,31 @@ def fastest(function):
     return round(1000 * min(times), 1)
 
 
+def record(name, formats):
+    """Record and card get {format: largest difference in the model's numbers, None of one that refuses}."""
+    from scs_keras import zoo
+    from scs_keras.training.card import model_card
+    from scs_keras.training.evaluate import write_json
+    from scs_keras.zoo.files import written_beside
+
+    preset = zoo.get_preset(name)
+    largest = {
+        kind: max(each["difference"] for each in found["parity"]["model"].values()) if "parity" in found else None
+        for kind, found in formats.items()
+    }
+    write_json(preset.record_path, {**preset.record, "formats": largest})
+    with written_beside(preset.card_path) as beside:
+        beside.write_text(model_card(preset))
+
+
 def main():
     from scs_keras import zoo
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", help="names; by default all with weights")
-    names = parser.parse_args().presets or [preset.name for preset in zoo.list_presets() if preset.has_weights]
+    parser.add_argument("--record", action="store_true", help="also write records and cards")
+    arguments = parser.parse_args()
+    names = arguments.presets or [preset.name for preset in zoo.list_presets() if preset.has_weights]
     start = provenance()
     path = result_path("formats", start)
     document = begun(path, {**start, "presets": {}})
@@ -102,6 +122,8 @@ def main():
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             document["presets"][name] = pool.submit(measure, name).result()
         write(path, document)
+        if arguments.record:
+            record(name, document["presets"][name]["formats"])
         print(name, {kind: each.get("refused", each.get("milliseconds")) for kind, each in
                      document["presets"][name]["formats"].items()}, flush=True)  # fmt: skip
 

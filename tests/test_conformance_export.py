@@ -2,6 +2,10 @@
 
 import importlib.util
 import json
+import multiprocessing
+import signal
+import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from scs_keras import zoo
 from scs_keras.serving.export import FORMATS, export
 from scs_keras.serving.parity import moving_frames
 from scs_keras.serving.saved_model import saved_model_runner
+from scs_keras.serving.tf_serving import versions_in
 from tests.checks import in_own_process, randomize
 from tests.test_conformance import ONE_PER_TASK, SMALL, named, on_tensorflow
 
@@ -39,6 +44,39 @@ def test_every_format_gives_the_numbers(preset, tmp_path):
     assert list(parity) == INSTALLED and all(each.keys() == parity["saved_model"].keys() for each in parity.values())
     assert (path / "litert" / "model.tflite").exists() == ("litert" in INSTALLED)
     assert (path / "onnx" / "serving_default.onnx").exists() == ("onnx" in INSTALLED)
+
+
+SMALLEST = "predrnn_video_small_moving_mnist"
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_two_exports_at_once_are_two_whole_versions(tmp_path):
+    """In two processes, into one folder."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        paths = list(pool.map(exported, [SMALLEST] * 2, [tmp_path] * 2))
+    assert sorted(path.name for path in paths) == ["1", "2"] and versions_in(tmp_path) == [1, 2]
+    for path in paths:
+        assert (path / "saved_model.pb").exists() and (path / "assets.extra" / "parity.json").exists()
+    listed = (tmp_path / "tf_serving" / "models.config").read_text()
+    assert "versions: 1" in listed and "versions: 2" in listed and 'key: "canary" value: 2' in listed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "tf_serving"]
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_a_killed_export_is_no_version_and_the_next_cleans_up(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=exported, args=(SMALLEST, tmp_path))
+    process.start()
+    end = time.monotonic() + 300
+    while not list(tmp_path.glob(".*.version/saved_model.pb")) and process.is_alive() and time.monotonic() < end:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL and versions_in(tmp_path) == []
+    assert len(list(tmp_path.glob(".*.version"))) == 1  # what it had written
+    assert in_own_process(exported, SMALLEST, tmp_path).name == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "tf_serving"]
 
 
 def read_by_openvino(path, frames):

@@ -60,6 +60,12 @@ def test_there_is_a_golden_output_for_each_trained_preset():
     assert names == {preset.name for preset in TRAINED}
 
 
+def test_a_card_says_which_formats_were_compared(monkeypatch):
+    preset = TRAINED[0]
+    monkeypatch.setattr(type(preset), "record", {**preset.record, "formats": {"onnx": 2.1e-6, "litert": None}})
+    assert "from the model in its own numbers: onnx 2e-06, not litert (`python benchmarks/formats" in model_card(preset)
+
+
 @pytest.mark.parametrize("preset", TRAINED, ids=lambda preset: preset.name)
 def test_card_and_record_are_those_of_the_weights(preset):
     assert preset.card_path.read_text() == model_card(preset)

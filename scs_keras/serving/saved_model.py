@@ -31,7 +31,7 @@ def write_saved_model(model: Any, signatures: Sequence[Signature], path: Path) -
         tf.saved_model.save(module, str(path), signatures=functions, options=options)
     except tf.errors.OpError as error:  # TensorFlow's way to say that the disk is full
         raise OSError(f"{path.parent}: the export cannot be written: {error.message.split('; ')[-1]}") from error
-    _say_shapes(signatures, path)
+    _finish(signatures, path)
 
 
 @contextlib.contextmanager
@@ -97,8 +97,11 @@ def as_served(value: Any) -> Any:
     return keras.ops.cast(value, "float32") if floating else value
 
 
-def _say_shapes(signatures, path):
-    """Writes the shapes of the inputs where clients ask for them; the graph itself takes any, to be able to refuse."""
+def _finish(signatures, path):
+    """Writes the shapes of the inputs where clients ask for them; the graph itself takes any, to be able to refuse.
+
+    The names of gradients, which are not there, go: TensorFlow warns of each at loading.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
     file = path / "saved_model.pb"
@@ -108,6 +111,9 @@ def _say_shapes(signatures, path):
         for spec in signature.inputs:
             for axis, size in zip(definition.inputs[spec.name].tensor_shape.dim, (None, *spec.shape)):
                 axis.size = -1 if size is None else size
+    for function in saved.meta_graphs[0].graph_def.library.function:
+        for node in function.node_def:
+            node.attr.pop("_gradient_op_type", None)
     file.write_bytes(saved.SerializeToString())
 
 

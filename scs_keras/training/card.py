@@ -31,6 +31,7 @@ def model_card(preset: Preset) -> str:
         f"{record['minutes']} minutes:",
         f"  `scs-keras train {record['recipe']} --data DIR --output DIR {settings}`",
         *_files(record),
+        *_formats(record),
         f"- Data: {preset.data_licence}. Weights: {preset.weights_licence}.",
         "",
         f"Scores on {_kept_out(preset)} (`{record['evaluated']}`), the best in bold:",
@@ -56,6 +57,16 @@ def _files(record):
     note = files.pop("note", "")
     parts = [f"{part} on {_some(names)}" for part, names in files.items()]
     return [f"- Files: {'; '.join(parts)}.{note and f' {note}'}"] if parts else []
+
+
+def _formats(record):
+    """The line of the exports that were compared with the model; none where the record does not say."""
+    formats = record.get("formats", {})
+    parts = [
+        f"{name} {difference:.1g}" if difference is not None else f"not {name}" for name, difference in formats.items()
+    ]
+    said = "Exported, with the largest difference from the model in its own numbers"
+    return [f"- {said}: {', '.join(parts)} (`python benchmarks/formats.py --record`)."] if parts else []
 
 
 def _some(names):

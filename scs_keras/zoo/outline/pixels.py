@@ -7,11 +7,13 @@ from keras import ops
 
 
 def unit(inputs: Any) -> dict:
-    """The inputs with the image's 0 to 255 as float32 in [0, 1], and vertices as whole numbers, int32."""
-    image, vertices = inputs["image"], inputs["vertices"]
-    if isinstance(image, np.ndarray):
-        return {"image": image.astype("float32") / 255.0, "vertices": np.asarray(vertices).astype("int32")}
-    return {"image": ops.cast(image, "float32") / 255.0, "vertices": ops.cast(vertices, "int32")}
+    """Those inputs that are given: the image's 0 to 255 as float32 in [0, 1], vertices as whole numbers, int32."""
+    return {name: _as(value, "float32") / 255.0 if name == "image" else _as(value, "int32")
+            for name, value in inputs.items()}  # fmt: skip
+
+
+def _as(value, dtype):
+    return value.astype(dtype) if isinstance(value, np.ndarray) else ops.cast(value, dtype)
 
 
 def unchanged(probabilities: Any) -> Any:
