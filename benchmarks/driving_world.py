@@ -33,7 +33,10 @@ from scs_keras.training.importance import STREAMS
 from scs_keras.training.run import recipe_of
 
 PRESET = "scs_driving_small_rc"
-SETTINGS = ("model.input_shape=[7,32,96,3]", "model.sub_goals=same", "model.switch=none", "batch_size=32")
+SETTINGS = (
+    "model.input_shape=[7,32,96,3]", "model.sub_goals=same", "model.switch=none", "model.dropout=0.0",
+    "batch_size=32", "learning_rate=0.003",
+)  # fmt: skip
 WORLDS = ("world", "control")
 FITTED, PENALTY = 1920, 1e5  # drives that the regression is fitted on, weight of its squared coefficients
 
