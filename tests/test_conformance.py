@@ -193,6 +193,6 @@ def check_export(preset, folder):
 
 
 @on_tensorflow
-@pytest.mark.parametrize("preset", named(preset for preset in ONE_PER_TASK if not isinstance(preset.input_shape, dict)))
+@pytest.mark.parametrize("preset", named(ONE_PER_TASK))
 def test_export_of_one_per_task(preset, tmp_path):
     check_export(preset, tmp_path)
