@@ -48,7 +48,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def picture(path: Path) -> Any:
-    """The picture of a file as it is shown, upright if the camera says how (JPEG and others, not PNG): a Pillow image, RGB.
+    """The picture of a file, RGB, upright if the camera says how (JPEG and others, not PNG): a Pillow image.
 
     Raises:
         ValueError: it cannot be decoded.
