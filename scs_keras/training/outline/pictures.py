@@ -43,12 +43,12 @@ def opened(path: Path) -> Any:
 def picture_size(path: Path) -> tuple[int, int]:
     """(height, width) as it is shown; the pixels are not decoded."""
     with opened(path) as found:
-        turned = found.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        turned = found.format != "PNG" and found.getexif().get(ORIENTATION, 1) in SIDEWAYS  # a PNG would be decoded
         return (found.width, found.height) if turned else (found.height, found.width)
 
 
 def picture(path: Path) -> Any:
-    """The picture of a file as it is shown, upright if the camera says how (as labelme does): a Pillow image, RGB.
+    """The picture of a file, RGB, upright if the camera says how (JPEG and others, not PNG): a Pillow image.
 
     Raises:
         ValueError: it cannot be decoded.
@@ -57,7 +57,7 @@ def picture(path: Path) -> Any:
 
     with opened(path) as found:
         try:
-            return ImageOps.exif_transpose(found).convert("RGB")
+            return (found if found.format == "PNG" else ImageOps.exif_transpose(found)).convert("RGB")
         except OSError as error:
             raise ValueError(f"{path}: is broken ({error}).") from error
 
