@@ -201,6 +201,20 @@ def test_a_broken_image_shows_before_training(tmp_path):
         coco.read(tmp_path, "val", preset(), min_area=0)
 
 
+def test_a_camera_that_was_turned(tmp_path):
+    """The outline is of the image as it is shown, as labelme does it; a dark lower left corner is there in the crop."""
+    from PIL import Image
+
+    pixels = np.full((64, 48, 3), 200, "uint8")
+    pixels[:20, :20] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 8  # shown turned to the left: what was the upper left corner is the lower left one
+    save_coco(tmp_path, [annotation(1, 10, [[[1, 1], [63, 1], [63, 47], [1, 47]]])])
+    Image.fromarray(pixels).save(tmp_path / "val2017" / "0.png", exif=exif)
+    image = coco.read(tmp_path, "val", preset(), min_area=0)[0][0]["image"]
+    assert image[-4:, :4].max() < 0.1 and image[:4].min() > 0.7 and image[:, -4:].min() > 0.7
+
+
 # Cityscapes -----------------------------------------------------------------------------------------------------------
 
 
@@ -401,6 +415,16 @@ def test_labelme_is_read_back(tmp_path):
     content = json.loads((tmp_path / "a.json").read_text())
     assert set(content["shapes"][0]) == keys
     assert set(content) == {"version", "flags", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"}
+
+
+def test_labelme_itself_reads_it(tmp_path):
+    labelme_ = pytest.importorskip("labelme")
+    save_image(tmp_path / "a.png")
+    write_labelme(tmp_path / "a.json", "a.png", (48, 64), OBJECTS)
+    found = labelme_.LabelFile(str(tmp_path / "a.json"))
+    written = [polygon.tolist() for each in OBJECTS for polygon in each.polygons]
+    assert [each["points"] for each in found.shapes] == written
+    assert [each["group_id"] for each in found.shapes] == [None, 1, 1]
 
 
 def test_coco_is_read_back(tmp_path):

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 FAST = ("Install and predict",)
 SLOW = (
     "docs/index.md", "Use the cell", "Train on your data", "Predict video", "Serve", "docs/tasks/precipitation.md",
-    "docs/tasks/video_prediction.md", "docs/tasks/action.md", "docs/tasks/driving.md", "docs/api/serving.md", "docs/serving.md",
+    "docs/tasks/video_prediction.md", "docs/tasks/action.md", "docs/tasks/driving.md",
+    "docs/tasks/outline.md", "docs/api/serving.md", "docs/serving.md",
 )  # fmt: skip
 ELSEWHERE = ("docs/clients.md",)  # tests/test_clients_page.py, against a server
 

@@ -279,3 +279,41 @@ def test_without_the_option_there_are_none(server):
 
     found = [each.path for each in routes(Core(server.core.store, Options())) if isinstance(each, Route)]
     assert found == ["/", "/models"]
+
+
+def test_one_of_several_models_has_to_be_named():
+    from scs_keras.serving.server.errors import ServingError
+    from scs_keras.serving.server.sessions import Sessions
+
+    store = SimpleNamespace(models=lambda: {"one": {}, "two": {}})
+    with pytest.raises(ServingError, match=r'Which model\? Served: one, two\. Send {"model": NAME}\.'):
+        Sessions(SimpleNamespace(store=store, options=None)).create(b"")
+
+
+def test_models_of_numbers_take_json():
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    from scs_keras.serving.server import sessions
+    from scs_keras.serving.server.errors import ServingError
+
+    infos = {"frame": meta_graph_pb2.TensorInfo(dtype=1)}
+    with pytest.raises(ServingError, match=r"This model takes frame as numbers: send JSON\."):
+        sessions._raw(infos, b"")
+
+
+@pytest.mark.slow
+def test_late_frames_cost_what_early_ones_do(server, session):
+    """And the memory stays: a session has its state and the last answer, however long it is."""
+    from tests.conftest import peak
+
+    frames = [frame.tobytes() for frame in clips(1, time=20)[0]]
+    taken, before = [], 0.0
+    for number in range(2_000):
+        if number == 200:
+            before = peak()
+        began = time.process_time()  # of the whole process, server and client
+        assert session[1](f":step?number={number}", content=frames[number % 20], headers=RAW).status_code == 200
+        taken.append(time.process_time() - began)
+    early, late = np.median(taken[50:350]), np.median(taken[-300:])
+    assert late < 1.25 * early, (early, late)
+    assert peak() - before < 20e6

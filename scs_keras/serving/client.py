@@ -161,14 +161,17 @@ class Client:
 
         A call that was answered, but whose answer was lost, changes nothing when repeated: the state is the client's.
         """
-        end, pause = time.monotonic() + self.timeout, FIRST_PAUSE
+        end, pause, unavailable = time.monotonic() + self.timeout, FIRST_PAUSE, None
         while True:
             try:
                 return call(max(end - time.monotonic(), 0.001))
             except ServingError as error:
+                if error.code == "DEADLINE_EXCEEDED" and unavailable is not None:
+                    raise unavailable from None  # the reason why there was no more time
                 wait = pause * random.uniform(0.5, 1.0)  # so that many clients do not come back together
                 if error.code != "UNAVAILABLE" or time.monotonic() + wait >= end:
                     raise
+                unavailable = error
             time.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -104,18 +104,20 @@ class Sessions:
             loaded = self._served(key, session)
             with loaded.held():
                 frames, number_ = await self._frames(session, loaded, body, content_type, number)
-                digest = _digest(frames)
+                seen = {name: frames[name] for name in loaded.inputs_of("step") if not name.startswith(_STATE)}
+                digest = _digest(seen)
                 running = self._number(session, number_, digest)
                 if session.last and running == session.last[0]:
                     return session.last[2]
                 state = session.state or await self._core.run(loaded, "initial_state", frames)
-                seen = {name: frames[name] for name in loaded.inputs_of("step") if name not in state}
                 made = await self._core.run(loaded, "step", {**seen, **state})
             outputs = {
                 name: np.asarray(each[0], each.dtype) for name, each in made.items() if not name.startswith(_NEXT)
             }
             answer = b'{\n    "number": %d,' % running + json_answer.columns(outputs).removeprefix(b"{")
-            session.state = {name.removeprefix("next_"): each for name, each in made.items() if name.startswith(_NEXT)}
+            session.state = {  # copies: a row of a batch would hold the whole batch
+                name.removeprefix("next_"): each.copy() for name, each in made.items() if name.startswith(_NEXT)
+            }
             session.last, session.used = (running, digest, answer), time.monotonic()
             return answer
 
@@ -174,7 +176,7 @@ class Sessions:
         try:
             return self._store.find(session.model, session.version)
         except ServingError:
-            del self._sessions[key]
+            self._sessions.pop(key, None)
             raise ServingError(
                 "NOT_FOUND",
                 f"Version {session.version} of {session.model}, which saw this session's frames, is served no longer. "
@@ -192,7 +194,7 @@ class Sessions:
             return _raw(infos, body), _whole_number(number)
         if kind.startswith("image/"):
             return await self._decoded(infos, body), _whole_number(number)
-        document = json_request.parse(body)
+        document = await self._core.in_thread(len(body), json_request.parse, body)
         number = _whole_number(number) if number is not None else document.pop("number", None)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
             raise invalid("'number' must be a whole number.")
@@ -202,7 +204,8 @@ class Sessions:
             return await self._decoded(infos, file.item()), number
         dtypes = {name: each for name, each in loaded.inputs_of(signature).items() if name in infos}
         rows = {name: [document[name]] for name in dtypes if name in document}
-        arrays = json_request.inputs_of({"inputs": rows}, dtypes, self._options.max_values).arrays
+        read, most = json_request.inputs_of, self._options.max_values
+        arrays = (await self._core.in_thread(len(body), read, {"inputs": rows}, dtypes, most)).arrays
         for name, array in arrays.items():
             _check_shape(name, array.shape[1:], infos[name])
         return arrays, number

@@ -43,7 +43,18 @@ TASK = Task(
                 *_search(""),
             ),
             needs=_PILLOW,
-        )
+        ),
+        "convert": Command(
+            f"{_HERE}.convert:convert",
+            "turn a checkpoint of a public reference into weights of the zoo",
+            (
+                Option("", "checkpoint", "PyTorch file, or npz of the same names", positional=True),
+                Option("", "model", "preset, for example polygon_cbm_outline_demo_cityscapes", required=True),
+                Option(
+                    "", "output", "weights file; by default beside the checkpoint, ending in .weights.h5", writes="file"
+                ),
+            ),
+        ),
     },
     options=(
         Option("evaluate", "beam", "also score a beam search of this width", type=int),

@@ -6,7 +6,7 @@ validation.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -66,7 +66,7 @@ class Annotated:
 
     image: Path
     size: tuple[int, int]
-    shapes: list[Mapping[str, Any]]
+    shapes: Sequence[Mapping[str, Any]]
 
 
 def load(path: Path) -> Annotated:

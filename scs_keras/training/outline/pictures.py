@@ -8,6 +8,7 @@ import numpy as np
 from scs_keras.zoo.outline.crops import Crop
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)  # of EXIF
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of an image."""
 
@@ -40,20 +41,23 @@ def opened(path: Path) -> Any:
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """(height, width); the pixels are not decoded."""
-    with opened(path) as picture:
-        return picture.height, picture.width
+    """(height, width) as it is shown; the pixels are not decoded."""
+    with opened(path) as found:
+        turned = found.getexif().get(ORIENTATION, 1) in SIDEWAYS
+        return (found.width, found.height) if turned else (found.height, found.width)
 
 
 def picture(path: Path) -> Any:
-    """The picture of a file as a Pillow image, RGB.
+    """The picture of a file as it is shown, upright if the camera says how (as labelme does): a Pillow image, RGB.
 
     Raises:
         ValueError: it cannot be decoded.
     """
+    from PIL import ImageOps
+
     with opened(path) as found:
         try:
-            return found.convert("RGB")
+            return ImageOps.exif_transpose(found).convert("RGB")
         except OSError as error:
             raise ValueError(f"{path}: is broken ({error}).") from error
 

@@ -29,7 +29,8 @@ def without_repeats(polygon: Polygon) -> Polygon:
 def box_of(polygons: Sequence[Polygon]) -> tuple[float, float, float, float]:
     """(left, top, right, bottom) of all the points."""
     points = np.concatenate([np.reshape(each, (-1, 2)) for each in polygons])
-    return (*map(float, points.min(axis=0)), *map(float, points.max(axis=0)))
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
 
 
 def mask(polygons: Sequence[Polygon], window: tuple[int, int, int, int]) -> np.ndarray:
@@ -75,10 +76,10 @@ def iou(target: Sequence[Polygon], prediction: Sequence[Polygon], size: tuple[in
     if not prediction or not target:
         return 0.0
     left, top, right, bottom = box_of([*target, *prediction])
-    window = [int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))]
+    left, top, right, bottom = map(int, (np.floor(left), np.floor(top), np.ceil(right), np.ceil(bottom)))
     if size is not None:
-        window = [*np.clip(window[:2], 0, None), *np.minimum(window[2:], size[::-1])]
-    first, second = (mask(each, tuple(map(int, window))) for each in (target, prediction))
+        left, top, right, bottom = max(left, 0), max(top, 0), min(right, size[1]), min(bottom, size[0])
+    first, second = (mask(each, (left, top, right, bottom)) for each in (target, prediction))
     union = int((first | second).sum())
     return int((first & second).sum()) / union if union else 0.0
 

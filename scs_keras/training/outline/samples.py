@@ -85,7 +85,7 @@ class OutlineSamples:
         self, name: str, outlines: Sequence[OutlinedObject], size: tuple[int, int], grid: int, limit: int,
         notes: Sequence[str] = (), drawing: Drawing = Drawing(),
     ):  # fmt: skip
-        self.name, self.outlines, self.size, self.grid, self.limit = name, list(outlines), tuple(size), grid, limit
+        self.name, self.outlines, self.size, self.grid, self.limit = name, list(outlines), size, grid, limit
         self.notes, self.drawing = tuple(notes), drawing
         self.labels = tuple(sorted(by_class(outlines)))
         self.file_names = tuple(dict.fromkeys(each.path.name for each in outlines))
@@ -145,7 +145,8 @@ class OutlineSamples:
         crop = tuple(np.clip(crop, (frame[0], frame[1]) * 2, (frame[2], frame[3]) * 2))
         scale = np.array([whole.width / (frame[2] - frame[0]), whole.height / (frame[3] - frame[1])])
         inside = (np.reshape(crop, (2, 2)) - frame[:2]) * scale
-        image = cropped(whole, tuple(np.clip(inside, 0, (whole.width, whole.height)).reshape(-1)), self.size)
+        (left, top), (right, bottom) = np.clip(inside, 0, (whole.width, whole.height)).tolist()
+        image = cropped(whole, (left, top, right, bottom), self.size)
         polygon = points_of(_largest(outline), crop, self.grid)
         if made.flip and random.random() < 0.5:
             image, polygon = image[:, ::-1], mirrored(polygon, self.grid)
@@ -241,7 +242,7 @@ class GeneratedSamples:
     ):  # fmt: skip
         if size[0] != size[1]:
             raise ValueError(f"Generated outlines are on square images. Received: {size[0]} x {size[1]} pixels.")
-        self.name, self.size, self.grid, self.limit, self.simplify = name, tuple(size), grid, limit, simplify
+        self.name, self.size, self.grid, self.limit, self.simplify = name, size, grid, limit, simplify
         self.seed, self.count = seed, count
 
     @functools.cached_property

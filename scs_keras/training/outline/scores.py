@@ -68,7 +68,7 @@ class OutlineScores(Scores):
         self.rows.append((about["label"], found, failed, len(polygon), clicks))
 
     def result(self) -> dict[str, float | None]:
-        classes = [values["iou"] for values in self._classes().values()]
+        classes = [value for values in self._classes().values() if (value := values["iou"]) is not None]
         return {**_result(self.rows), "class_iou": float(np.mean(classes)) if classes else None}
 
     def parts(self) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -86,7 +86,7 @@ class OutlineScores(Scores):
         return parts
 
 
-def _result(rows):
+def _result(rows) -> dict[str, float | None]:
     if not rows:
         return {column.name: None for column in OutlineScores.columns if column.name != "class_iou"}
     ious, clicks = np.array([row[1] for row in rows]), [row[4] for row in rows if row[4] is not None]

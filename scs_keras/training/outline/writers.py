@@ -65,6 +65,7 @@ def write_coco(path: str | Path, images: Mapping[str, tuple[tuple[int, int], Seq
     """
     names = sorted({each.label for _, objects in images.values() for each in objects})
     categories = {name: number for number, name in enumerate(names, 1)}
+    annotations: list[dict] = []
     document = dict(
         info=dict(description=f"written by scs-keras {scs_keras.__version__}"),
         licenses=[],
@@ -72,15 +73,15 @@ def write_coco(path: str | Path, images: Mapping[str, tuple[tuple[int, int], Seq
             dict(id=number, file_name=name, height=size[0], width=size[1])
             for number, (name, (size, _)) in enumerate(images.items(), 1)
         ],
-        annotations=[],
+        annotations=annotations,
         categories=[dict(id=number, name=name, supercategory="") for name, number in categories.items()],
     )
     for number, (_, objects) in enumerate(images.values(), 1):
         for each in objects:
             left, top, right, bottom = box_of(each.polygons)
-            document["annotations"].append(
+            annotations.append(
                 dict(
-                    id=len(document["annotations"]) + 1,
+                    id=len(annotations) + 1,
                     image_id=number,
                     category_id=categories[each.label],
                     segmentation=[np.reshape(_plain(polygon), -1).tolist() for polygon in each.polygons],

@@ -6,14 +6,16 @@ import numpy as np
 from keras import ops
 
 
-def unit(inputs: Any) -> dict:
-    """Those inputs that are given: the image's 0 to 255 as float32 in [0, 1], vertices as whole numbers, int32."""
-    return {name: _as(value, "float32") / 255.0 if name == "image" else _as(value, "int32")
-            for name, value in inputs.items()}  # fmt: skip
+def unit(inputs: dict) -> dict:
+    """The inputs, or those that are given, with the image's 0 to 255 as float32 in [0, 1] and vertices as int32."""
+    return {
+        name: _cast(each, "float32") / 255.0 if name == "image" else _cast(each, "int32")
+        for name, each in inputs.items()
+    }
 
 
-def _as(value, dtype):
-    return value.astype(dtype) if isinstance(value, np.ndarray) else ops.cast(value, dtype)
+def _cast(values, dtype):
+    return values.astype(dtype) if isinstance(values, np.ndarray) else ops.cast(values, dtype)
 
 
 def unchanged(probabilities: Any) -> Any:
