@@ -24,7 +24,8 @@ EXTRAS ?= $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' '-')),cpu,tensor
 demo: venv
 	.venv/bin/scs-keras demo
 
-PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three on two cores: a process keeps the memory of every model that it ever built, and may hold 2 GB.
+PYTEST = .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # What a newcomer and a developer run: at most 600 s of processor time (told at the end), 5 minutes on two quiet cores.
 test: venv

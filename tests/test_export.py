@@ -290,7 +290,7 @@ def test_signatures_of_a_model_that_takes_whole_inputs_and_of_one_that_streams()
     assert "keep the last 4 frames and call serving_default" in export.how_to_stream(model)[0]
     model = zoo.load("scs_precipitation_advection_small_radar", weights=None)
     signatures = {each.name: each for each in served_signatures(model, (5, 24, 32, 1))}
-    assert list(signatures) == ["serving_default", "model", "step", "initial_state"]
+    assert list(signatures) == ["serving_default", "model", "step", "initial_state", "explain"]
     assert [spec.shape for spec in signatures["step"].inputs] == [(24, 32, 1), (4, 24, 32, 1)]
     first = np.full((2, 24, 32, 1), 5.0, "float32")  # mm/h
     (state,) = signatures["initial_state"].function(keras.ops.convert_to_tensor(first))

@@ -280,7 +280,7 @@ def test_a_pickle_in_an_npz_is_not_run(tmp_path):
         (["x", "--model", "tau_video_moving_mnis"], "Did you mean 'tau_video_moving_mnist'"),
         (
             ["x", "--model", "scs_precipitation_small_radar"],
-            "it is for precipitation. Allowed: tau_video_moving_mnist",
+            "it is for precipitation. Allowed: polygon_cbm_outline_demo_cityscapes and others",
         ),
         (["x", "--model", "tau_video_taxibj", "--output", "a.h5"], "Received: a.h5. Try: a.weights.h5"),
     ],

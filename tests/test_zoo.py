@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from scs_keras import zoo
+from scs_keras.core.inputs import named
 from scs_keras.training.card import model_card
-from scs_keras.training.publish import outputs
+from scs_keras.training.publish import inputs, outputs
 from scs_keras.zoo import preset as preset_module
 from tests.presets import add_preset, only_presets
 
@@ -41,16 +42,20 @@ def test_the_small_forecasters_ship_with_weights():
 def test_weights_give_the_golden_output(preset):
     with np.load(GOLDEN / f"{preset.name}.golden.npz", allow_pickle=False) as arrays:
         expected = dict(arrays)
-    frames = expected.pop("input")
     example = preset.make_example()
-    assert example.dtype == frames.dtype and np.array_equal(example, frames)
+    for name, array in inputs(example).items():
+        recorded = expected.pop(name)
+        assert array.dtype == recorded.dtype and np.array_equal(array, recorded)
     model = zoo.load(preset.name)
     found = outputs(model, example)
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, atol=1e-4)
     first = next(iter(expected.values()))
-    without = 1 / len(preset.labels) if preset.labels else example[:, -1:]
+    if isinstance(example, dict):
+        without = -np.log(first.shape[-1])  # log-probabilities of a model that knows nothing
+    else:
+        without = 1 / len(preset.labels) if preset.labels else example[:, -1:]
     assert np.abs(first - without).max() > 1e-3  # the weights do something
     assert model.compiled and model.preset is preset
 
@@ -151,7 +156,7 @@ PRESETS = (replace(others[0], name={name!r}, task={task!r}),)
 
 def test_a_task_is_a_folder_and_no_other_line(new_task):
     before = zoo.tasks()
-    assert before == ["action", "precipitation", "video_prediction"]
+    assert before == ["action", "driving", "outline", "precipitation", "video_prediction"]
     new_task("toy", ONE.format(name="scs_toy", task="toy"))
     assert zoo.tasks() == [*before, "toy"]
     assert [preset.name for preset in zoo.list_presets("toy")] == ["scs_toy"]
@@ -202,7 +207,8 @@ def test_a_preset_is_plain_data_and_takes_its_own_arguments(preset):
     assert ast.literal_eval(repr(given)) == given
     preset.check_arguments(given.keys() - {"name"})
     small = preset.with_arguments(**preset.reduced)
-    assert small.make_example().shape == (1, *small.input_shape)
+    shapes = {name: each.shape for name, each in named(small.make_example()).items()}
+    assert shapes == {name: (1, *shape) for name, shape in named(small.input_shape).items()}
     assert preset.dataset and preset.recipe and not preset.changed
 
 

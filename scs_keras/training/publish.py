@@ -21,6 +21,13 @@ from scs_keras.zoo.files import check_output_file, check_output_folder, without_
 from scs_keras.zoo.preset import file_sha256
 
 
+def inputs(example: Any) -> dict[str, np.ndarray]:
+    """{"input": array} of a model's example, or {"input_NAME": array} where it takes several."""
+    if isinstance(example, Mapping):
+        return {f"input_{name}": np.asarray(each) for name, each in example.items()}
+    return {"input": np.asarray(example)}
+
+
 def outputs(model: "keras.Model", example: Any) -> dict[str, np.ndarray]:
     """{"output": array} of a model's output, or an array for each of its products."""
     made = model.predict(example, verbose=0)
@@ -74,7 +81,7 @@ def publish(training: str | Path, data: str | Path, golden: str | Path | None = 
     if golden is not None:
         example = preset.make_example()
         with written_beside(Path(golden) / f"{preset.name}.golden.npz") as beside:
-            np.savez_compressed(beside, input=example, **outputs(model, example))
+            np.savez_compressed(beside, **inputs(example), **outputs(model, example))
     recipe = output.recipe()
     files = {"trained": output.files(), "scored": files_of(samples)}
     record = dict(
