@@ -377,3 +377,10 @@ def test_validation_logs_r2():
     targets = np.array([samples.about(index)["degrees"] for index in (0, 2, 5, 8, 11)])
     expected = angle_scores(targets, np.array(outputs), 25.0)
     assert logs == {f"val_{name}": pytest.approx(expected[name], rel=1e-4) for name in ("r2", "mse", "accuracy_6")}
+
+
+def test_a_model_of_single_frames_has_nothing_to_stream():
+    model = zoo.load("cnn_driving_small_rc", weights=None)
+    assert [each.name for each in zoo.signatures(model)] == ["model"]  # no step whose state would be empty
+    model = zoo.load("scs_driving_small_rc", weights=None)
+    assert [each.name for each in zoo.signatures(model)] == ["model", "step", "initial_state"]

@@ -57,9 +57,9 @@ def specs_of(shapes: tuple | dict, name: str = "frames") -> tuple[Spec, ...]:
     return tuple(Spec(name, tuple(shape)) for name, shape in shapes.items())
 
 
-def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signature]:
-    """One frame at a time, for a model with `step` and `initial_states`. A server keeps nothing between calls, so
-    the state goes in and out with each:
+def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, ...]:
+    """One frame at a time, for a model with `step` and `initial_states`; () for one without a state, which sees single
+    frames as it is. A server keeps nothing between calls, so the state goes in and out with each:
 
         step: `frame` (batch, height, width, channels), `state_0`, ... to `output` (or the model's `products`),
             `next_state_0`, ...
@@ -84,6 +84,8 @@ def streaming(model: Any, input_shape: tuple | dict) -> tuple[Signature, Signatu
         )
     symbolic = {name: keras.KerasTensor((None, *shape)) for name, shape in shapes.items()}
     states = model.initial_states(symbolic if several else symbolic["frame"])
+    if not states:
+        return ()
     specs = tuple(Spec(f"state_{index}", tuple(state.shape[1:])) for index, state in enumerate(states))
     names = tuple(spec.name for spec in specs)
     frames = specs_of({name: shape[1:] for name, shape in shapes.items() if name not in context})
