@@ -22,7 +22,8 @@ from tests.test_conformance import ONE_PER_TASK, SMALL, named, on_tensorflow
 def exported(name, folder, formats=("saved_model",)):
     preset = zoo.get_preset(name)
     model = preset.with_arguments(**preset.reduced).make()
-    randomize(model, scale=0.2)  # heads that start at zero would hide what is before them
+    # Heads that start at zero would hide what is before them. Of logits in the hundreds softmax loses digits.
+    randomize(model, scale=0.05 if isinstance(preset.input_shape, dict) else 0.2)
     return export(model, folder, formats=formats)  # compares all signatures with the model
 
 
@@ -44,6 +45,27 @@ def test_every_format_gives_the_numbers(preset, tmp_path):
     assert list(parity) == INSTALLED and all(each.keys() == parity["saved_model"].keys() for each in parity.values())
     assert (path / "litert" / "model.tflite").exists() == ("litert" in INSTALLED)
     assert (path / "onnx" / "serving_default.onnx").exists() == ("onnx" in INSTALLED)
+
+
+def frozen_by_tf2onnx(path):
+    import tensorflow as tf
+    from tf2onnx import tf_loader
+
+    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    inputs = [each.name for each in function.inputs if each.dtype != tf.resource]
+    try:
+        tf_loader.from_function(function, inputs, [each.name for each in function.outputs])
+    except tf.errors.InvalidArgumentError as error:
+        return str(error)
+
+
+@pytest.mark.slow
+@on_tensorflow
+@installed("tf2onnx")
+def test_tf2onnx_needs_the_work_around(tmp_path):
+    """Where this fails, `serving/frozen.py` can go."""
+    path = in_own_process(exported, "polygon_lstm_outline_small_coco", tmp_path)
+    assert "couldn't be sorted in topological order" in in_own_process(frozen_by_tf2onnx, path)
 
 
 SMALLEST = "predrnn_video_small_moving_mnist"

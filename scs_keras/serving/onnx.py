@@ -38,11 +38,13 @@ def _converted(function, signature):
     import tensorflow as tf
     from tf2onnx import tf_loader, tfonnx
 
+    from scs_keras.serving.frozen import frozen
+
     inputs = [each.name for each in function.inputs if each.dtype != tf.resource]
     outputs = [each.name for each in function.outputs]  # in the order of their sorted names
-    frozen = tf_loader.from_function(function, inputs, outputs)
+    graph_def = frozen(function, inputs, outputs)
     with tf.Graph().as_default() as graph:
-        tf.import_graph_def(frozen, name="")
+        tf.import_graph_def(graph_def, name="")
         with tf_loader.tf_session(graph=graph):
             converted = tfonnx.process_tf_graph(
                 graph, opset=OPSET, input_names=inputs, output_names=outputs, custom_op_handlers={"Erfc": (_erfc, [])}
