@@ -51,7 +51,8 @@ def frozen_by_tf2onnx(path):
     import tensorflow as tf
     from tf2onnx import tf_loader
 
-    function = tf.saved_model.load(str(path)).signatures["serving_default"]
+    loaded = tf.saved_model.load(str(path))  # holds the variables
+    function = loaded.signatures["serving_default"]
     inputs = [each.name for each in function.inputs if each.dtype != tf.resource]
     try:
         tf_loader.from_function(function, inputs, [each.name for each in function.outputs])
