@@ -138,11 +138,8 @@ class Resized(keras.Layer):
         self.size = size
 
     def call(self, maps: Tensor) -> Tensor:
-        size, given = (self.size, self.size), maps.shape[1:3]
-        if given == size:
-            return maps
-        smaller = max(given) > self.size  # only then does antialiasing change a value; ONNX and LiteRT have none
-        return ops.image.resize(maps, size, "bilinear", antialias=smaller, data_format="channels_last")
+        size = (self.size, self.size)  # without antialiasing, which ONNX and LiteRT do not have
+        return ops.image.resize(maps, size, "bilinear", data_format="channels_last")
 
     def compute_output_shape(self, maps_shape: tuple) -> tuple:
         return (maps_shape[0], self.size, self.size, maps_shape[-1])

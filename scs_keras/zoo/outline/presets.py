@@ -47,17 +47,17 @@ _TRAINED = {
 
 _PAPER = dict(steps=60, image_size=(224, 224), grid=28, backbone="vgg16", features=128, head="reference")
 
-_TINY = dict(steps=5, image_size=(32, 32), features=2)
+_TINY = dict(steps=5, image_size=(32, 32), grid=3, features=2)
 _TINY_NETWORKS = {
     "scs": dict(arguments=dict(structure=[4, 3])),
     "cbm": dict(arguments=dict(structure=[4, 3], **_CBM_CELL)),
     "lstm": dict(arguments=dict(filters=[3])),
     "gru": dict(arguments=dict(filters=[3])),
 }
-_TINY_BACKBONES = {  # no map is larger than the grid, as in the whole models
-    "vgg16": dict(grid=16, backbone_arguments=dict(maps=("block1_conv1", "block1_pool", "block1_pool", "block1_pool"))),
-    "vgg16_bn": dict(grid=4, backbone_arguments=dict(filters=(2, 2, 2, 2, 2))),
-    "small": dict(grid=8, backbone_arguments=dict(filters=(4, 4, 4, 4))),
+_TINY_BACKBONES = {
+    "vgg16": dict(backbone_arguments=dict(maps=("block1_conv1",) * 4)),
+    "vgg16_bn": dict(backbone_arguments=dict(filters=(2, 2, 2, 2, 2))),
+    "small": dict(backbone_arguments=dict(filters=(4, 4, 4, 4))),
 }
 
 
