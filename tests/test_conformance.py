@@ -10,7 +10,7 @@ import pytest
 from scs_keras import zoo
 from scs_keras.core.frozen import parts
 from scs_keras.serving.export import export
-from tests.checks import assert_close, check_step, in_own_process, randomize, to_numpy
+from tests.checks import assert_close, check_step, randomize, to_numpy
 
 PRESETS = zoo.list_presets()
 LARGEST = 20_000  # parameters of a reduced model; more only for those whose widths are fixed
@@ -61,25 +61,6 @@ def predicted(model, frames):
     """What the model predicts, the first of its products if there are several."""
     output = model(frames)
     return output[model.products[0]] if isinstance(output, dict) else output
-
-
-def training_pair(model):
-    """Random (x, y) as the model is trained on them."""
-    if model.preset.labels:
-        x = inputs(model.preset)
-        return x, np.random.default_rng(0).integers(
-            len(model.preset.labels), size=(len(x), *model.preset.output_shape[:-1])
-        )
-    if isinstance(model.preset.input_shape, dict):  # one of so many cells a step
-        steps, cells = model.preset.output_shape
-        return inputs(model.preset), np.random.default_rng(0).integers(cells, size=(2, steps))
-    if len(model.preset.output_shape) < 3:  # numbers of a sequence, or of its frames
-        x = inputs(model.preset)
-        return x, np.random.default_rng(0).random((len(x), *model.preset.output_shape), "float32")
-    length, channels = model.preset.output_shape[0], model.preset.output_shape[-1]
-    if hasattr(model, "training_pair"):
-        return model.training_pair(inputs(model.preset, extra=length))
-    return inputs(model.preset), inputs(model.preset, extra=length)[:, -length:, ..., :channels]
 
 
 # Coverage -----------------------------------------------------------------------------------------
@@ -166,29 +147,6 @@ def test_other_lengths_begin_alike(model):
             assert_close(others[:, :length], outputs[:, :other])
     finally:
         model.output_length = length
-
-
-def train_one_step(preset, eagerly):
-    model = preset.make()
-    model.run_eagerly, model.jit_compile = eagerly, False  # XLA would take minutes and 2 GB for all of them
-    before = model.get_weights()
-    loss = model.train_on_batch(*training_pair(model))
-    assert np.all(np.isfinite(loss))
-    assert any(np.any(old != new) for old, new in zip(before, model.get_weights()))
-
-
-@pytest.mark.parametrize("preset", named(SMALL))
-def test_one_training_step(preset):
-    train_one_step(preset, eagerly=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("preset", named(SMALL))
-def test_one_training_step_in_a_graph(preset):
-    if preset.arguments.get("name") in FIXED_WIDTHS:  # a third of a gigabyte each
-        in_own_process(train_one_step, preset, eagerly=False)
-    else:
-        train_one_step(preset, eagerly=False)
 
 
 def check_export(preset, folder):
