@@ -304,7 +304,7 @@ def test_settings_that_cannot_be(tmp_path):
         Outlines(average=1.0).check()
     with pytest.raises(ValueError, match="There is no setting of the data set generated 'flip'"):
         recipe_of("outline", ["dataset=generated", "flip=true"]).check()
-    assert recipe_of("outline", ["min_area=64", "parts=keep"])._reading() == dict(min_area=64.0, parts="keep")
+    assert recipe_of("outline", ["min_area=64", "parts=keep"]).reader_options() == dict(min_area=64.0, parts="keep")
 
 
 def test_a_training_of_a_preset_takes_its_sizes():

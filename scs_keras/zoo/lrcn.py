@@ -1,12 +1,16 @@
 """An LSTM on the features of single frames (LRCN, Donahue et al. 2015), as parts of an `SCSModel`."""
 
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from scs_keras.core.arguments import Tensor, check_counts, check_main_stream
 from scs_keras.core.heads import RecurrentHead
-from scs_keras.zoo.backbones import channels_last, convolution
+from scs_keras.zoo.backbones import backbone, channels_last, convolution
+
+SMALL_CNN = "small_cnn"
 
 
 @keras.saving.register_keras_serializable("scs_keras")
@@ -62,3 +66,17 @@ def small_cnn(
         for each in filters:
             x = convolution(x, each, kernel_size, 2)
     return keras.Model(inputs, x, name="small_cnn")
+
+
+def frame_backbone(name: str, input_shape: tuple[int, ...], arguments: Mapping[str, Any]) -> keras.Model | None:
+    """The backbone of a sequence's frames: `small_cnn` or one of `backbones.backbone`; None for "".
+
+    Args:
+        name: of the backbone.
+        input_shape: (time, height, width, channels).
+        arguments: of the backbone.
+    """
+    if not name:
+        return None
+    make = small_cnn if name == SMALL_CNN else functools.partial(backbone, name)
+    return make(tuple(input_shape[1:]), **arguments)

@@ -1,12 +1,11 @@
 """The recipe of action recognition."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from scs_keras import zoo
-from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, TrainingData, check_precision
+from scs_keras.training.reading_recipe import ReadingRecipe
+from scs_keras.training.recipe import Recipe, TrainingData
 from scs_keras.training.task import task
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ READING = ("fold", "folds", "group", "class_weight", "balanced", "flip", "jitter
 
 
 @dataclass(frozen=True)
-class ActionClips(Recipe):
+class ActionClips(ReadingRecipe):
     """Action recognition (Sec. 5.5, Tab. 2) on UCF-101, HMDB-51, Kinetics-400 or labelled videos of your own.
 
         scs-keras train action_clips --data DIR --output DIR
@@ -54,16 +53,15 @@ class ActionClips(Recipe):
     """
 
     task: ClassVar[str] = "action"
+    reading: ClassVar[tuple[str, ...]] = READING
 
     preset: str = "scs_action_small_fight"
     steps: int = 300
     batch_size: int = 16
     checkpoint_every: int = 60
-    learning_rate: float = 0.0
     weight_decay: float = 1e-3
     warmup: int = 30
     average: float = 0.98
-    precision: str = "float32"
     fold: int | None = None
     folds: int | None = None
     group: str | None = None
@@ -73,35 +71,12 @@ class ActionClips(Recipe):
     jitter: float | None = None
     skip_broken: bool | None = None
     cache_mb: float | None = None
-    validate: int = 0
-
-    def check(self) -> None:
-        super().check()
-        self._reading()
-        check_precision(self.precision)
-        if self.validate < 0 or not 0 <= self.average < 1:
-            raise ValueError(
-                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
-                f"Received: validate={self.validate}, average={self.average}."
-            )
 
     def samples(self, folder: str, split: str) -> "Samples":
         """Clips with the preset's classes; with those of the data where these are others' data."""
-        options = self._reading()
+        options = self.reader_options()
         preset = replace(self.changed_preset, labels=()) if self._takes_labels else self.changed_preset
         return task(self.task).read(self.dataset_name, folder, split, preset, **options)
-
-    def _reading(self):
-        """{name: value} of what is given for the reader.
-
-        Raises:
-            ValueError: the data set does not take one of them.
-        """
-        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
-        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
-        for name in given:
-            check_known(f"setting of the data set {self.dataset_name}", name, known)
-        return given
 
     @property
     def _takes_labels(self) -> bool:
@@ -111,21 +86,6 @@ class ActionClips(Recipe):
         """The classes of other data take the place of the preset's."""
         labels = {"labels": tuple(samples.train.labels)} if self._takes_labels else {}
         return replace(super().resolve(samples), arguments={**self.arguments, **labels})
-
-    def scheduled_arguments(self) -> Mapping[str, Any]:
-        return {} if self.precision == "float32" else {"dtype": self.precision}
-
-    def optimizer(self) -> "keras.optimizers.Optimizer":
-        from scs_keras.training.optimizers import cosine_adamw
-
-        peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
-        warmup = min(self.warmup, self.steps - 1)
-        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
-
-    def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
-        """(x, y, weight) with x as the model sees it."""
-        x, y, weight = batch
-        return self.changed_preset.preprocess(x), y, weight
 
     def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
         from scs_keras.training.action.validation import Validation

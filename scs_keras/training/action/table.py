@@ -19,9 +19,9 @@ from typing import Any
 from scs_keras.core.arguments import check_known
 from scs_keras.training.action.clip_rows import SPLITS, Row, samples_of
 from scs_keras.training.action.samples import ClipSamples
-from scs_keras.training.data.folders import in_order, named
+from scs_keras.training.data.folders import one_table
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.words import option, words
+from scs_keras.zoo.words import option
 
 _EXPECTED = "a CSV file with the columns file and label, and perhaps start, end, start_s, end_s, group, split"
 
@@ -51,7 +51,7 @@ def read(
         FileNotFoundError: there is no table, or a file that it lists is missing.
         ValueError: a row or a file is wrong; the message says which.
     """
-    path = _table(Path(folder))
+    path = one_table(Path(folder), _EXPECTED, "labels.csv")
     rows, group = _rows(path, group)
     notes = []
     labels = None
@@ -78,22 +78,6 @@ THERMAL = {
 def thermal(folder: str | Path, split: str, preset: Preset, folds: int = 0, **options: Any) -> ClipSamples:
     """The table of fir_thermal: seven recordings, each a fold, with nine labels that are four classes here."""
     return read(folder, split, preset, classes=THERMAL, name="thermal", folds=folds or 7, **options)
-
-
-def _table(folder: Path) -> Path:
-    if folder.is_file():
-        return folder
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder. Expected one with {_EXPECTED}.")
-    found = in_order(folder.glob("*.csv"))
-    if len(found) != 1:
-        holds = f"{len(found)} ({named(found)})" if found else "none"
-        example = found[0] if found else folder / "labels.csv"
-        raise FileNotFoundError(
-            f"{folder}: expected one CSV file, {_EXPECTED}. It holds {holds}. Give the path of the file: "
-            f"{words(repr(str(example)), f'--data {example}')}."
-        )
-    return found[0]
 
 
 def _rows(path: Path, group: str) -> tuple[list[Row], str]:

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from scs_keras.zoo.words import words
+
 _NO_DATA = ("split.json", "readme", "license", "licence")
 
 _NOTES = (".txt", ".csv", ".json", ".xml", ".yml", ".yaml", ".md")  # beside frames: times, poses, labels
@@ -25,6 +27,31 @@ def named(paths: Iterable[Path]) -> str:
     """Their names for a message, the first ten of many; folders end in a slash."""
     names = [f"{path.name}/" if path.is_dir() else path.name for path in paths]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def one_table(folder: Path, expected: str, example: str) -> Path:
+    """The CSV file that `folder` is, or the only one in it.
+
+    Args:
+        expected: what it holds, for a message.
+        example: a name for one, for a message.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no such file, or several.
+    """
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no such folder. Expected one with {expected}.")
+    found = in_order(folder.glob("*.csv"))
+    if len(found) != 1:
+        holds = f"{len(found)} ({named(found)})" if found else "none"
+        first = found[0] if found else folder / example
+        raise FileNotFoundError(
+            f"{folder}: expected one CSV file, {expected}. It holds {holds}. Give the path of the file: "
+            f"{words(repr(str(first)), f'--data {first}')}."
+        )
+    return found[0]
 
 
 def no_notes(paths: Iterable[Path]) -> list[Path]:

@@ -4,21 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, TrainingData, check_precision
-from scs_keras.training.task import task
+from scs_keras.training.reading_recipe import ReadingRecipe
+from scs_keras.training.recipe import TrainingData
 
 if TYPE_CHECKING:
     import keras
-
-    from scs_keras.training.samples import Samples
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = ("full_scale", "column", "crop", "correction", "before", "balanced", "flip", "jitter", "cache_mb")
 
 
 @dataclass(frozen=True)
-class Steering(Recipe):
+class Steering(ReadingRecipe):
     """The angle of the wheel at the last of some frames (Sec. 5.7, Tab. 5), on recordings of your own or public ones.
 
         scs-keras train scs_driving_small_rc --data DIR --output DIR
@@ -53,16 +50,14 @@ class Steering(Recipe):
     """
 
     task: ClassVar[str] = "driving"
+    reading: ClassVar[tuple[str, ...]] = READING
 
     preset: str = "scs_driving_small_rc"
     steps: int = 1500
     batch_size: int = 32
     checkpoint_every: int = 150
-    learning_rate: float = 0.0
     weight_decay: float = 1e-3
     warmup: int = 50
-    average: float = 0.99
-    precision: str = "float32"
     decay: bool = True
     full_scale: float | None = None
     column: str | None = None
@@ -73,49 +68,11 @@ class Steering(Recipe):
     flip: bool | None = None
     jitter: float | None = None
     cache_mb: float | None = None
-    validate: int = 0
-
-    def check(self) -> None:
-        super().check()
-        self._reading()
-        check_precision(self.precision)
-        if self.validate < 0 or not 0 <= self.average < 1:
-            raise ValueError(
-                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
-                f"Received: validate={self.validate}, average={self.average}."
-            )
-
-    def samples(self, folder: str, split: str) -> "Samples":
-        return task(self.task).read(self.dataset_name, folder, split, self.changed_preset, **self._reading())
-
-    def _reading(self):
-        """{name: value} of what is given for the reader.
-
-        Raises:
-            ValueError: the data set does not take one of them.
-        """
-        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
-        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
-        for name in given:
-            check_known(f"setting of the data set {self.dataset_name}", name, known)
-        return given
 
     def scheduled_arguments(self) -> Mapping[str, Any]:
-        arguments = {} if self.precision == "float32" else {"dtype": self.precision}
+        arguments = super().scheduled_arguments()
         switch = self.changed_preset.arguments.get("switch")
         return {**arguments, "decay_steps": self.steps} if self.decay and switch == "stsgd" else arguments
-
-    def optimizer(self) -> "keras.optimizers.Optimizer":
-        from scs_keras.training.optimizers import cosine_adamw
-
-        peak = self.learning_rate or self.changed_preset.arguments["learning_rate"]
-        warmup = min(self.warmup, self.steps - 1)
-        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
-
-    def pair(self, model: Any, batch: Any) -> tuple[Any, Any]:
-        """(x, y) with x as the model sees it."""
-        x, y = batch
-        return self.changed_preset.preprocess(x), y
 
     def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
         from scs_keras.training.driving.validation import Validation

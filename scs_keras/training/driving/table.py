@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scs_keras.training.data.folders import in_order, named
+from scs_keras.training.data.folders import one_table
 from scs_keras.training.driving.drives import SPLITS, Drive, Row, image_drives, number
 from scs_keras.zoo.preset import Preset
 from scs_keras.zoo.words import words
@@ -52,24 +52,8 @@ def drives(
         FileNotFoundError: there is no table, or an image that it lists is missing.
         ValueError: a row or an image is wrong; the message says which.
     """
-    path = _table(Path(folder))
+    path = one_table(Path(folder), _EXPECTED, "driving_log.csv")
     return image_drives(name or path.parent.name, _rows(path, column), preset, full_scale, crop), []
-
-
-def _table(folder: Path) -> Path:
-    if folder.is_file():
-        return folder
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: there is no such folder. Expected one with {_EXPECTED}.")
-    found = in_order(folder.glob("*.csv"))
-    if len(found) != 1:
-        holds = f"{len(found)} ({named(found)})" if found else "none"
-        example = found[0] if found else folder / "driving_log.csv"
-        raise FileNotFoundError(
-            f"{folder}: expected one CSV file, {_EXPECTED}. It holds {holds}. Give the path of the file: "
-            f"{words(repr(str(example)), f'--data {example}')}."
-        )
-    return found[0]
 
 
 def _rows(path: Path, column: str) -> list[Row]:

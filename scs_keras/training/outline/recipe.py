@@ -1,17 +1,13 @@
 """The recipe of outlines."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, TrainingData, check_precision
-from scs_keras.training.task import task
+from scs_keras.training.reading_recipe import ReadingRecipe
+from scs_keras.training.recipe import TrainingData
 
 if TYPE_CHECKING:
     import keras
-
-    from scs_keras.training.samples import Samples
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = (
@@ -21,7 +17,7 @@ READING = (
 
 
 @dataclass(frozen=True)
-class Outlines(Recipe):
+class Outlines(ReadingRecipe):
     """Outlines of objects (Sec. 5.6, Tab. 4) on COCO, Cityscapes, labelme files of your own or generated ones.
 
         scs-keras train outline --data coco --output DIR
@@ -55,16 +51,14 @@ class Outlines(Recipe):
     """
 
     task: ClassVar[str] = "outline"
+    reading: ClassVar[tuple[str, ...]] = READING
 
     preset: str = "polygon_scs_outline_small_coco"
     steps: int = 3000
     batch_size: int = 16
     checkpoint_every: int = 250
-    learning_rate: float = 0.0
     weight_decay: float = 1e-4
     warmup: int = 100
-    average: float = 0.99
-    precision: str = "float32"
     classes: str | None = None
     min_area: float | None = None
     parts: str | None = None
@@ -75,47 +69,6 @@ class Outlines(Recipe):
     cache_mb: float | None = None
     generated_steps: int | None = None
     generated_share: float | None = None
-    validate: int = 0
-
-    def check(self) -> None:
-        super().check()
-        self._reading()
-        check_precision(self.precision)
-        if self.validate < 0 or not 0 <= self.average < 1:
-            raise ValueError(
-                "validate must be at least 1, or 0 for none; average at least 0 and below 1. "
-                f"Received: validate={self.validate}, average={self.average}."
-            )
-
-    def samples(self, folder: str, split: str) -> "Samples":
-        return task(self.task).read(self.dataset_name, folder, split, self.changed_preset, **self._reading())
-
-    def _reading(self):
-        """{name: value} of what is given for the reader.
-
-        Raises:
-            ValueError: the data set does not take one of them.
-        """
-        given = {name: getattr(self, name) for name in READING if getattr(self, name) is not None}
-        known = [option.python_name for option in task(self.task).dataset(self.dataset_name).options]
-        for name in given:
-            check_known(f"setting of the data set {self.dataset_name}", name, known)
-        return given
-
-    def scheduled_arguments(self) -> Mapping[str, Any]:
-        return {} if self.precision == "float32" else {"dtype": self.precision}
-
-    def optimizer(self) -> "keras.optimizers.Optimizer":
-        from scs_keras.training.optimizers import cosine_adamw
-
-        peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
-        warmup = min(self.warmup, self.steps - 1)
-        return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
-
-    def pair(self, model: Any, batch: Any) -> tuple[Any, Any, Any]:
-        """(x, y, weight) with x as the model sees it."""
-        x, y, weight = batch
-        return self.changed_preset.preprocess(x), y, weight
 
     def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
         from scs_keras.training.outline.validation import Validation

@@ -13,17 +13,16 @@ from scs_keras.core.network import SCSNetwork
 from scs_keras.core.switch import ASTSGD, STSGD
 from scs_keras.zoo.action.goals import FlowOfDifferences
 from scs_keras.zoo.action.model import ActionModel
-from scs_keras.zoo.backbones import backbone as named_backbone
 from scs_keras.zoo.convlstm import ConvLSTMNetwork
 from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.flow import flow_parts
 from scs_keras.zoo.heads import ClassHead
-from scs_keras.zoo.lrcn import NoNetwork, lstm_head, small_cnn
+from scs_keras.zoo.lrcn import SMALL_CNN, NoNetwork, frame_backbone, lstm_head
+from scs_keras.zoo.sub_goals import check_sub_goals
 
 NETWORKS = ("scs", "convlstm", "lstm")
 SUB_GOALS = ("flow", "same", "spatial", "none")
 SWITCHES = ("astsgd", "stsgd", "cbm", "none")
-SMALL_CNN = "small_cnn"
 
 
 def build(
@@ -85,7 +84,7 @@ def build(
     check_labels(labels)
     _check_goals(network, backbone, sub_goals, switch)
     with default_dtype(dtype):
-        features = _backbone(backbone, input_shape, backbone_arguments or {})
+        features = frame_backbone(backbone, input_shape, backbone_arguments or {})
         classes = ClassHead(len(labels), hidden, dropout, name="head")
         parts = dict(backbone=features, reduce="none" if per_frame else "second_half", name=network)
         if network == "lstm":
@@ -130,23 +129,7 @@ def _check_goals(network, backbone, sub_goals, switch):
             "An LSTM sees the features of a backbone. Received: network='lstm', backbone=''. For example: "
             f"backbone={SMALL_CNN!r}."
         )
-    if network != "scs" and (sub_goals, switch) != ("none", "none"):
-        raise ValueError(
-            "Sub-goals and switches are those of semi-coupled layers. Allowed with this network: sub_goals='none', "
-            f"switch='none'. Received: network={network!r}, sub_goals={sub_goals!r}, switch={switch!r}."
-        )
-    if switch == "astsgd" and sub_goals == "none":
-        raise ValueError(
-            "ASTSGD sets q from the loss of T1 (Eq. 20). Received: switch='astsgd', sub_goals='none'. Give "
-            "switch='stsgd' or switch='none' too."
-        )
-
-
-def _backbone(name, input_shape, arguments):
-    if not name:
-        return None
-    make = small_cnn if name == SMALL_CNN else lambda shape, **rest: named_backbone(name, shape, **rest)
-    return make(tuple(input_shape[1:]), **arguments)
+    check_sub_goals(network, sub_goals, switch)
 
 
 def _switch(name, classes, decay_steps):

@@ -12,16 +12,15 @@ from scs_keras.core.metrics import ThresholdAccuracy
 from scs_keras.core.network import SCSNetwork
 from scs_keras.core.stages import VARIANTS, Stage
 from scs_keras.core.switch import ASTSGD, STSGD
-from scs_keras.zoo.backbones import backbone as named_backbone
 from scs_keras.zoo.default_dtype import default_dtype
 from scs_keras.zoo.driving.model import AngleError, AngleHead, DrivingModel
 from scs_keras.zoo.flow import flow_parts
-from scs_keras.zoo.lrcn import NoNetwork, small_cnn
+from scs_keras.zoo.lrcn import SMALL_CNN, NoNetwork, frame_backbone
+from scs_keras.zoo.sub_goals import check_sub_goals
 
 NETWORKS = ("scs", "lstm", "cnn")
 SUB_GOALS = ("flow", "same", "spatial", "none")
 SWITCHES = ("stsgd", "astsgd", "none")
-SMALL_CNN = "small_cnn"
 # Sec. 5.7: as in action recognition, Tab. 1. Tab. 8 has 15 layers: without the last two.
 DEPTHS = {17: VARIANTS["resnet_17"], 15: (*VARIANTS["resnet_17"][:-1], Stage(512, 2, strides=2, shortcut_every=2))}
 
@@ -88,7 +87,7 @@ def build(
     check_known("switch", switch, SWITCHES)
     _check_parts(network, backbone, depth, sub_goals, switch, input_shape)
     with default_dtype(dtype):
-        features = _backbone(backbone, input_shape, backbone_arguments or {})
+        features = frame_backbone(backbone, input_shape, backbone_arguments or {})
         angle = AngleHead(limit, slope, flatten and network != "lstm", hidden, dropout, name="head")
         parts = dict(backbone=features, reduce="none" if per_frame else "last", name=network)
         if network == "scs":
@@ -129,28 +128,12 @@ def _check_parts(network, backbone, depth, sub_goals, switch, input_shape):
             f"An LSTM or a CNN sees the features of a backbone. Received: network={network!r}, backbone=''. "
             f"For example: backbone={SMALL_CNN!r}."
         )
-    if network != "scs" and (sub_goals, switch) != ("none", "none"):
-        raise ValueError(
-            "Sub-goals and switches are those of semi-coupled layers. Allowed with this network: sub_goals='none', "
-            f"switch='none'. Received: network={network!r}, sub_goals={sub_goals!r}, switch={switch!r}."
-        )
-    if switch == "astsgd" and sub_goals == "none":
-        raise ValueError(
-            "ASTSGD sets q from the loss of T1 (Eq. 20). Received: switch='astsgd', sub_goals='none'. Give "
-            "switch='stsgd' or switch='none' too."
-        )
+    check_sub_goals(network, sub_goals, switch)
     if network == "cnn" and input_shape[0] != 1:
         raise ValueError(
             "A CNN sees the last frame alone. Received: network='cnn', "
             f"input_shape={tuple(input_shape)}. For example: input_shape={(1, *input_shape[1:])}."
         )
-
-
-def _backbone(name, input_shape, arguments):
-    if not name:
-        return None
-    make = small_cnn if name == SMALL_CNN else lambda shape, **rest: named_backbone(name, shape, **rest)
-    return make(tuple(input_shape[1:]), **arguments)
 
 
 def _recurrent(angle, flatten, units):

@@ -18,6 +18,7 @@ from scs_keras.zoo.outline.encoders import encoder
 from scs_keras.zoo.outline.layers import LSTMHead, MapHead, VertexMaps
 from scs_keras.zoo.outline.losses import CellCrossentropy
 from scs_keras.zoo.outline.model import OutlineModel
+from scs_keras.zoo.sub_goals import check_sub_goals
 
 NETWORKS = {"scs": SCSNetwork, "convlstm": ConvLSTMNetwork, "convgru": ConvGRUNetwork}
 HEADS = ("map", "reference")
@@ -82,7 +83,7 @@ def build(
     check_known("switch", switch, SWITCHES)
     height, width = image_size
     check_counts(steps=steps, grid=grid, features=features, height=height, width=width)
-    _check_goals(network, sub_goals, switch)
+    check_sub_goals(network, sub_goals, switch)
     with default_dtype(dtype):
         see = encoder(backbone, (height, width), grid, features, **(backbone_arguments or {}))
         model = OutlineModel(
@@ -108,19 +109,6 @@ def build(
     )
     model.build({"image": (None, height, width, 3), "vertices": (None, steps, 3)})
     return model
-
-
-def _check_goals(network, sub_goals, switch):
-    if network != "scs" and (sub_goals, switch) != ("none", "none"):
-        raise ValueError(
-            "Sub-goals and switches are those of semi-coupled layers. Allowed with this network: sub_goals='none', "
-            f"switch='none'. Received: network={network!r}, sub_goals={sub_goals!r}, switch={switch!r}."
-        )
-    if switch == "astsgd" and sub_goals == "none":
-        raise ValueError(
-            "ASTSGD sets q from the loss of T1 (Eq. 20). Received: switch='astsgd', sub_goals='none'. Give "
-            "switch='stsgd' or switch='none' too."
-        )
 
 
 def _switch(name, probability, decay_steps, initial_loss):
