@@ -135,6 +135,7 @@ def _looked_up(core, name, version, label, metadata):
 
 def refusal(error: ServingError) -> Response:
     """The answer to a refused request."""
+    error.without_frames()
     message = error.message if len(error.message) <= MESSAGE else f"{error.message[:MESSAGE]}...TRUNCATED"
     return Response(json_answer.error(message), error.status, media_type=JSON)
 

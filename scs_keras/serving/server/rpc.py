@@ -55,7 +55,9 @@ class Guard(grpc.aio.ServerInterceptor):
                         raise invalid("The message cannot be parsed.") from None
                     return await handler.unary_unary(request, context)
             except ServingError as error:
-                await context.abort(grpc.StatusCode[error.code], _cut(error.message))
+                error.without_frames()
+                context.set_code(grpc.StatusCode[error.code])  # abort() would raise an error that holds the message
+                context.set_details(_cut(error.message))
 
         return grpc.unary_unary_rpc_method_handler(call, None, _serialized)
 
