@@ -228,6 +228,14 @@ def test_importance_takes_the_same_goals():
         predictors(SimpleNamespace(preset=zoo.get_preset("lrcn_action_small_fight")), importance=True)
 
 
+def test_importance_is_refused_before_data_is_looked_for(tmp_path):
+    fight = Source("fight", zoo.get_preset("scs_action_small_fight"), None, {})
+    with pytest.raises(ValueError, match="T2 less that of T1"):
+        evaluate(fight, tmp_path / "none", task_options=dict(importance=True))
+    with pytest.raises(ValueError, match="T2 less that of T1"):
+        predict(fight, tmp_path / "none", tmp_path / "told", importance=True)
+
+
 # Scores -------------------------------------------------------------------------------------------------------------
 
 THREE = SimpleNamespace(labels=("a", "b", "c"), output_shape=(3,))
@@ -443,8 +451,6 @@ def test_inputs_that_predict_refuses(films, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: holds no videos"):
         predict(source, tmp_path / "empty", tmp_path / "told")
-    with pytest.raises(ValueError, match="T2 less that of T1"):
-        predict(source, films, tmp_path / "told", importance=True)
     lrcn = Source("lrcn", zoo.get_preset("lrcn_action_small_fight"), None, {})
     with pytest.raises(ValueError, match="those of semi-coupled layers. Received: lrcn_action_small_fight"):
         predict(lrcn, films, tmp_path / "told", explain=True)

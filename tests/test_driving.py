@@ -15,11 +15,13 @@ from scs_keras.training.driving.predictors import Streamed, predictors
 from scs_keras.training.driving.recipe import Steering
 from scs_keras.training.driving.samples import DrivingSamples
 from scs_keras.training.driving.scores import DrivingScores, angle_scores
-from scs_keras.training.evaluate import score
+from scs_keras.training.evaluate import evaluate, score
 from scs_keras.training.recipe import with_settings
+from scs_keras.training.source import Source
 from scs_keras.training.task import task
 from scs_keras.zoo.driving.builder import build
 from scs_keras.zoo.driving.model import AngleError, AngleHead
+from scs_keras.zoo.words import typed
 from tests.checks import assert_close, in_own_process, randomize, sigmoid, to_numpy
 
 SMALL = ("scs_driving_small_rc", "lstm_driving_small_rc", "cnn_driving_small_rc")
@@ -308,8 +310,16 @@ def test_importance_scores_both_streams_and_is_refused_without_the_same_goals():
     model, samples = tiny(sub_goals="same"), drive_samples()
     found = score(predictors(model, importance=True), samples, lambda: DrivingScores(model.preset))
     assert list(found) == ["model", "spatial", "temporal"] and found["model"].outputs != found["temporal"].outputs
-    with pytest.raises(ValueError, match="both must learn the main goal. Received: scs_driving_small_rc"):
+    with pytest.raises(
+        ValueError, match="both must learn the main goal. Received: scs_driving_small_rc.* Train one with"
+    ):
         predictors(tiny(), importance=True)
+    rc, asked = zoo.get_preset("scs_driving_small_rc"), dict(importance=True)
+    with (
+        typed("evaluate"),
+        pytest.raises(ValueError, match="sub-goals are 'flow'. Train one with --set model.sub_goals="),
+    ):
+        evaluate(Source("rc", rc, None, {}), "nowhere", task_options=asked)
 
 
 # The recipe ---------------------------------------------------------------------------------------------------------
