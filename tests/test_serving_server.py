@@ -1,5 +1,6 @@
 """The local server as clients see it: paths, codes, messages, limits; one server of a tiny model for all."""
 
+import gc
 import gzip
 import json
 import socket
@@ -14,9 +15,11 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving_case import Clients, metadata_of, reload_request, request, served, status_of, write_model
 
+from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.server.loaded import Loaded
 from scs_keras.serving.server.run import local_server
 
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
 LIMITS = dict(max_body_mb=1, max_values=5000, max_pixels=10_000, body_timeout=0.5, timeout=5.0)
 
 
@@ -239,7 +242,7 @@ def test_other_calls_that_grpc_refuses(clients):
         assert code == "INVALID_ARGUMENT" and "signature method_name to be" in said
     asked = inference_pb2.MultiInferenceRequest()
     assert clients.refused(clients.prediction.MultiInference, asked)[0] == "UNIMPLEMENTED"
-    call = clients.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    call = clients.channel.unary_unary(PREDICT)
     assert clients.refused(call, b"\x0a\xff\xff") == ("INVALID_ARGUMENT", "The message cannot be parsed.")
 
 
@@ -342,6 +345,36 @@ def test_slow_senders_and_broken_heads_do_not_stay(clients):
     assert raw(clients, b"no http\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(clients, b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000).startswith(b"HTTP/1.1 431")
     assert clients.post("tiny:predict", {"instances": [1]}).status_code == 200
+
+
+def test_what_was_refused_is_not_kept(clients):
+    """Without the garbage collector: the last generation of it comes late, and a request may have 32 MB."""
+    refused = lambda: [each for each in gc.get_objects() if isinstance(each, ServingError)]  # noqa: E731
+    gc.collect()
+    gc.disable()
+    try:
+        assert refused() == []
+        for path, body in (
+            ("tiny:predict", '{"instances": ['), ("tiny:predict", '{"instances": ["x"]}'), ("nope:predict", "{}"), ("", ""),
+            ("tiny:predict", '{"signature_name": "picky", "instances": [-1]}'), ("tiny:predict", " " * 1_100_000),
+        ):  # fmt: skip
+            assert clients.post(path, body).status_code >= 400
+        for packed in (b"no gzip", gzip.compress(bytes(2_000_000)), gzip.compress(b"{}")[:-2]):
+            headers = {"content-encoding": "gzip"}
+            assert clients.post("tiny:predict", packed, headers=headers).status_code in (400, 413)
+        for asked in (
+            request("tiny", {"x": "text"}),
+            request("tiny", {"x": [-1.0]}, signature="picky"),
+            request("", {}),
+        ):
+            clients.refused(clients.prediction.Predict, asked)
+        clients.refused(clients.channel.unary_unary(PREDICT), b"no message")
+        end = time.monotonic() + 30
+        while refused() and time.monotonic() < end:  # an answer can be here before its request has ended
+            time.sleep(0.05)
+        assert refused() == []
+    finally:
+        gc.enable()
 
 
 def test_deadlines(clients, monkeypatch):
