@@ -58,6 +58,13 @@ def session(http):
     return made["id"], lambda path, **given: http.post(f"/v1/sessions/{made['id']}{path}", **given)
 
 
+def until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
 def png(frame):
     from PIL import Image
 
@@ -199,12 +206,13 @@ def test_frames_of_several_sessions_are_computed_together(server, http):
     loaded = server.core.store.find(NAME)
     run, rows = loaded.run, []
 
-    def slowly(signature, outputs, arrays):
+    def with_company(signature, outputs, arrays):
         rows.append(len(arrays[0]))
-        time.sleep(0.02)
+        if len(rows) <= 2:  # both threads compute; the frames of the other two sessions have to wait
+            until(lambda: len(server.core._batcher._waiting) == 2)
         return run(signature, outputs, arrays)
 
-    loaded.run = slowly
+    loaded.run = with_company
     answers = {}
 
     def stream(index):
@@ -241,21 +249,14 @@ def test_the_same_frame_at_the_same_time_is_seen_once(server, session):
 def test_a_session_ends_with_its_version(server, http):
     """Another one would not understand its state."""
     path = served_model.write(server.folder, 2, offset=1.0)
-    for _ in range(200):
-        made = http.post("/v1/sessions").json()
-        if made["version"] == "2":
-            break
-        http.delete(f"/v1/sessions/{made['id']}")
-        time.sleep(0.05)
+    until(lambda: server.core.store.find(NAME).version == 2)
+    made = http.post("/v1/sessions").json()
     step = f"/v1/sessions/{made['id']}:step"
     answer = http.post(step, content=bytes(96), headers=RAW)
     np.testing.assert_allclose(answer.json()["outputs"]["output"], np.ones((8, 12, 1)), atol=1e-6)
     path.rename(path.with_name("gone"))
-    for _ in range(200):
-        answer = http.post(step, content=bytes(96), headers=RAW)
-        if answer.status_code != 200:
-            break
-        time.sleep(0.05)
+    until(lambda: server.core.store.find(NAME).version == 1)
+    answer = http.post(step, content=bytes(96), headers=RAW)
     assert answer.status_code == 404
     assert answer.json()["error"].startswith(
         "Version 2 of fading, which saw this session's frames, is served no longer."
