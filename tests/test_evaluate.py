@@ -289,6 +289,18 @@ def test_the_best_of_a_column_is_marked():
     assert good.count("*") == 5 and "*" not in bad
 
 
+def test_a_bound_is_not_marked_as_the_best(monkeypatch):
+    columns, results = (Column("low", "LOW", digits=1),), {name: dict(low=low) for name, low in zip("abc", (0, 1, 2))}
+    rows = markdown_table(columns, results, bounds=("a",))[2:]
+    assert rows == ["| a | 0.0 |", "| b | **1.0** |", "| c | 2.0 |"]
+
+    made = {"truth": truth_teller(event(scale=12), 3, 3), "noisy": noisy, "more": lambda frames: noisy(frames) + 1}
+    monkeypatch.setattr(RainScores, "bounds", ("truth",))
+    lines = text_tables("radar", scored(made, [event(scale=12)])).splitlines()
+    assert not [line for line in lines if line.startswith("truth") and "*" in line]
+    assert [line for line in lines if line.startswith(("noisy", "more")) and "*" in line]
+
+
 def test_many_parts_are_rows():
     class Many(RainScores):
         def parts(self):
