@@ -20,7 +20,7 @@ from scs_keras.serving.server.loaded import Loaded
 from scs_keras.serving.server.run import local_server
 
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
-LIMITS = dict(max_body_mb=1, max_values=5000, max_pixels=10_000, body_timeout=2.0)
+LIMITS = dict(max_body_mb=1, max_values=5000, max_pixels=10_000, body_timeout=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -345,6 +345,39 @@ def test_slow_senders_and_broken_heads_do_not_stay(clients):
     assert raw(clients, b"no http\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(clients, b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000).startswith(b"HTTP/1.1 431")
     assert clients.post("tiny:predict", {"instances": [1]}).status_code == 200
+
+
+def test_bodies_together_have_a_limit(folder, monkeypatch):
+    """Many large ones at once would fill the memory; those that have ended count no more."""
+    free = threading.Event()
+
+    def held(self, *arguments):
+        free.wait(60)
+        return run(self, *arguments)
+
+    run, large = Loaded.run, '{"instances": [1], "x": "' + "y" * 1_000_000 + '"}'
+    with served(folder, max_bodies_mb=2, max_body_mb=2) as clients:
+        core = clients.server.core
+        monkeypatch.setattr(Loaded, "run", held)
+        first = request("tiny", {"x": np.zeros(250_000, "float32")})
+        running = clients.prediction.Predict.future(first, 60)
+        while core.held < 1_000_000:
+            time.sleep(0.01)
+        threads = [threading.Thread(target=clients.post, args=("tiny:predict", large))]
+        threads[0].start()
+        while core.held < 2_000_000:
+            time.sleep(0.01)
+        said = "The bodies of all requests in work together have 2 MiB, the most here; `max_bodies_mb` allows more."
+        assert error(clients.post("tiny:predict", large)) == (429, said)
+        packed = gzip.compress(large.encode())
+        assert error(clients.post("tiny:predict", packed, headers={"content-encoding": "gzip"})) == (429, said)
+        assert clients.refused(clients.prediction.Predict, first) == ("RESOURCE_EXHAUSTED", said)
+        free.set()
+        threads[0].join()
+        running.result()
+        while core.held:
+            time.sleep(0.01)
+        assert clients.post("tiny:predict", large).json() == {"predictions": [2.5]}
 
 
 def test_what_was_refused_is_not_kept(clients):
