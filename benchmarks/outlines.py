@@ -128,7 +128,7 @@ def train(name, seed, budget):
     network, variant, depth = parts_of(name)
     parameters = sum(int(np.prod(each.shape)) for each in model.network.trainable_variables)
     return dict(
-        name=name, network=network, variant=variant, depth=depth, seed=seed, **budget._asdict(),
+        name=name, network=network, variant=variant, depth=depth, seed=seed, budget=budget._asdict(),
         recurrent_parameters=parameters, seconds=round(time.perf_counter() - begin, 1), backend=keras.backend.backend(),
         **measured(TEST), curve=curve,
     )  # fmt: skip

@@ -192,7 +192,7 @@ def test_outlines_are_trained_drawn_and_kept(benchmark, tmp_path):
     records = [json.loads(budget.path(tmp_path, name, 0).read_text()) for name in names]
     assert [len(each["curve"]) for each in records] == [2, 2] and all(0 <= each["iou"] <= 1 for each in records)
     assert [each["network"] for each in records] == ["scs", "convlstm"] and records[0]["recurrent_parameters"] > 0
-    assert (records[0]["steps"], records[0]["batch"], records[0]["vertices"]) == (2, 2, 5)
+    assert records[0]["budget"] == dict(steps=2, batch=2, vertices=5, every=1, rate=2e-3)
     assert "convlstm_gain_2" in outlines.table(records)
     outlines.draw(records, tmp_path / "outlines.png")
     assert (tmp_path / "outlines.png").stat().st_size > 1000
