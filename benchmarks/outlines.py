@@ -1,6 +1,6 @@
 """Fig. 5c and Tab. 4 on generated outlines: does depth help semi-coupled layers, and does it break ConvLSTMs?
 
-Polygons of at most 20 vertices on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers 16 channels
+Polygons of at most 20 vertices (`--vertices`) on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers 16 channels
 wide behind the same small encoder, one 1x1 convolution to a logit a cell (`head="map"`). Same batches, steps and
 learning rate for all.
 
@@ -33,22 +33,31 @@ import numpy as np
 from measuring import RESULTS, provenance, result_path, write
 
 DEPTHS, SEEDS = (2, 5, 10, 15), (0, 1, 2)
-WIDTH, GRID, SIDE, VERTICES = 16, 16, 64, 20
-LOOK, TEST = 64, 256  # outlines that are drawn at each look, and at the end
+WIDTH, GRID, SIDE = 16, 16, 64
+LOOK, TEST = 32, 256  # outlines that are drawn at each look, and at the end
 VARIANTS = ("convlstm_norm", "convlstm_gain", "scs_p0.2", "scs_p0.8")
 GAIN = 2.0
 
 
 class Budget(NamedTuple):
-    """What all trainings have in common: steps, outlines a step, steps from look to look, Adam's rate."""
+    """What all trainings have in common.
+
+    Attributes:
+        steps: of training.
+        batch: outlines a step.
+        vertices: of an outline, at most.
+        every: steps from look to look.
+        rate: of Adam.
+    """
 
     steps: int = 1500
     batch: int = 32
+    vertices: int = 20
     every: int = 250
     rate: float = 2e-3
 
     def path(self, runs, name, seed):
-        return runs / f"{name}_seed{seed}_steps{self.steps}_batch{self.batch}.json"
+        return runs / f"{name}_seed{seed}_steps{self.steps}_batch{self.batch}_vertices{self.vertices}.json"
 
 
 def names_of(depths):
@@ -78,7 +87,7 @@ def model_of(name, budget):
         own = dict(arguments=dict(filters=[WIDTH] * depth, normalization="group" if variant == "norm" else None))
     preset = {"scs": "polygon_scs_outline_small_coco", "convlstm": "polygon_lstm_outline_small_coco"}[network]
     same = dict(
-        steps=VERTICES + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
+        steps=budget.vertices + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
         features=WIDTH, head="map", offsets=False, auxiliary=0.0, spread=0.0, learning_rate=budget.rate,
     )  # fmt: skip
     model = zoo.load(preset, weights=None, **same, **own)
@@ -100,7 +109,7 @@ def train(name, seed, budget):
 
     keras.utils.set_random_seed(seed)
     model, begin = model_of(name, budget), time.perf_counter()
-    made = (GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, VERTICES + 1, part, TEST) for part in (0, 1))
+    made = (GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, budget.vertices + 1, part, TEST) for part in (0, 1))
     learnt, tested = made
 
     def measured(count):
@@ -119,7 +128,7 @@ def train(name, seed, budget):
     network, variant, depth = parts_of(name)
     parameters = sum(int(np.prod(each.shape)) for each in model.network.trainable_variables)
     return dict(
-        name=name, network=network, variant=variant, depth=depth, seed=seed, **budget._asdict(),
+        name=name, network=network, variant=variant, depth=depth, seed=seed, budget=budget._asdict(),
         recurrent_parameters=parameters, seconds=round(time.perf_counter() - begin, 1), backend=keras.backend.backend(),
         **measured(TEST), curve=curve,
     )  # fmt: skip
@@ -130,7 +139,8 @@ def own_process(name, seed, budget, runs):
     if budget.path(runs, name, seed).exists():
         return True
     command = [sys.executable, __file__, "--runs", runs, "--one", name, "--seeds", seed]
-    command += ["--steps", budget.steps, "--batch", budget.batch, "--every", budget.every]
+    for each in ("steps", "batch", "vertices", "every"):
+        command += [f"--{each}", getattr(budget, each)]
     return subprocess.run([*map(str, command)]).returncode == 0
 
 
@@ -208,12 +218,13 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--steps", type=int, default=Budget().steps, help="of each training")
     parser.add_argument("--batch", type=int, default=Budget().batch, help="outlines of a step")
+    parser.add_argument("--vertices", type=int, default=Budget().vertices, help="of an outline, at most, from 4")
     parser.add_argument("--every", type=int, default=Budget().every, help="steps after which outlines are drawn")
     parser.add_argument("--kept", action="store_true", help="train nothing: table and picture of the results in RUNS")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    budget = Budget(arguments.steps, arguments.batch, arguments.every)
+    budget = Budget(arguments.steps, arguments.batch, arguments.vertices, arguments.every)
     if budget.steps < budget.every or budget.steps % budget.every:
         parser.error(f"--steps must be a multiple of --every, {budget.every}")
     names = arguments.only or names_of(arguments.depths)

@@ -174,10 +174,10 @@ def _small_outlines(names, folder):
     """Trains for two steps each; by `in_own_process`, for the graphs of the models stay in memory."""
     sys.path.insert(0, str(FOLDER))
     outlines = importlib.import_module("outlines")
-    for name, value in dict(LOOK=2, TEST=3, SIDE=32, GRID=8, VERTICES=5, WIDTH=4).items():
+    for name, value in dict(LOOK=2, TEST=3, SIDE=32, GRID=8, WIDTH=4).items():
         setattr(outlines, name, value)
     for name in names:
-        outlines.one(name, 0, outlines.Budget(2, 2, 1), folder)
+        outlines.one(name, 0, outlines.Budget(2, 2, 5, 1), folder)
 
 
 @pytest.mark.slow
@@ -187,12 +187,12 @@ def test_outlines_are_trained_drawn_and_kept(benchmark, tmp_path):
     names = ["scs_2", "convlstm_gain_2"]
     in_own_process(_small_outlines, names, tmp_path)
     outlines = benchmark("outlines")
-    budget = outlines.Budget(2, 2, 1)
+    budget = outlines.Budget(2, 2, 5, 1)
     assert all(outlines.own_process(name, 0, budget, tmp_path) for name in names)  # are there: none is started
     records = [json.loads(budget.path(tmp_path, name, 0).read_text()) for name in names]
     assert [len(each["curve"]) for each in records] == [2, 2] and all(0 <= each["iou"] <= 1 for each in records)
     assert [each["network"] for each in records] == ["scs", "convlstm"] and records[0]["recurrent_parameters"] > 0
-    assert (records[0]["steps"], records[0]["batch"], records[0]["every"]) == (2, 2, 1)
+    assert records[0]["budget"] == dict(steps=2, batch=2, vertices=5, every=1, rate=2e-3)
     assert "convlstm_gain_2" in outlines.table(records)
     outlines.draw(records, tmp_path / "outlines.png")
     assert (tmp_path / "outlines.png").stat().st_size > 1000
