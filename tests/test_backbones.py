@@ -80,12 +80,17 @@ def test_networks_of_keras(name, size, shape, count):
 def test_pixels_and_layers_by_name(monkeypatch):
     """With a small network in place of Keras's."""
 
+    asked = []
+
     def network(include_top, weights, input_tensor):
+        asked.append(weights)
         x = layers.Conv2D(2, 1, name="first")(input_tensor)
         return keras.Model(keras.utils.get_source_inputs(input_tensor), layers.Conv2D(3, 1, name="second")(x))
 
     monkeypatch.setattr(keras.applications, "VGG16", network)
     model = backbone("vgg16", (16, 16, 3))
+    backbone("vgg16", (16, 16, 3), weights="imagenet")
+    assert asked == [None, "imagenet"]  # weights are downloaded for those who ask
     assert model.output_shape == (None, 16, 16, 3)
     assert backbone("vgg16", (16, 16, 3), until="first").output_shape == (None, 16, 16, 2)
     expected = keras.applications.vgg16.preprocess_input(255 * IMAGES)

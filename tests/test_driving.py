@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -372,6 +373,28 @@ def test_readers_take_what_the_recipe_sets():
 
     options = {option.python_name for each in task("driving").datasets.values() for option in each.options}
     assert options == set(READING)
+
+
+@pytest.mark.parametrize("sub_goals, per_frame", [("none", False), ("same", True)])
+def test_a_step_with_other_goals_and_no_switch(sub_goals, per_frame):
+    settings = [f"model.sub_goals={sub_goals}", "model.switch=none", f"model.per_frame={str(per_frame).lower()}"]
+    shapes = [f"model.input_shape={list(SHAPE)}", 'model.arguments={"structure": [{"filters": 3, "strides": 2}]}']
+    recipe = with_settings(Steering(), [*settings, *shapes])
+    recipe.check()
+    model = recipe.model(None)
+    model.run_eagerly = True
+    x, y = recipe.pair(model, (pixels(4), np.full((4, 3, 1) if per_frame else (4, 1), 5.0, "float32")))
+    logs = model.train_on_batch(x, y, return_dict=True)
+    parts = {"main_loss", "spatial_loss", "temporal_loss"} if sub_goals == "same" else set()
+    assert set(logs) == {"loss", "accuracy_3", "accuracy_6", *parts} and all(map(np.isfinite, logs.values()))
+    assert model(x).shape == y.shape
+
+
+def test_nobody_is_told_to_drive_with_it():
+    cards = [preset.card_path for preset in zoo.list_presets("driving") if preset.has_weights]
+    assert len(cards) >= 3 and all("Never steer a car with it." in card.read_text() for card in cards)
+    for page in ("README.md", "docs/tasks/driving.md"):
+        assert "not for driving a car" in (Path(__file__).parents[1] / page).read_text()
 
 
 def test_validation_logs_r2():

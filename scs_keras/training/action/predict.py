@@ -23,7 +23,8 @@ def predict(source: Source, file: Path, output: Path, importance: bool = False, 
     """Writes predictions.csv, and for each video FILE.json with a row for each frame and FILE.png, and says so.
 
     A model of one class a clip sees frames evenly spread over the video, one of a class a frame all frames, in windows
-    beside each other: what `evaluate` sees of a whole video, so the numbers are the same.
+    beside each other: what `evaluate` sees of a whole video, so the numbers are the same. (Of a video whose first
+    frames have no label `evaluate` sees windows from the first that has one.)
 
     Args:
         source: of a model of the task.
