@@ -44,6 +44,7 @@ def main():
         document["clients"] = [*clients(server, bare, given.seconds)]
         if given.frames:
             document["session"] = session(server, bare, given.frames)
+    document["limits"] = limits(document)
     path = result_path("serving", document)
     write(path, document)
     print(path)
@@ -69,13 +70,35 @@ class Bare:
         return dict(zip(call.outputs, self.loaded.run(call.signature, call.outputs, call.arrays)))
 
 
+def limits(document):
+    """What was promised beside what was measured."""
+    pairs = {each["name"]: each for each in document["pairs"]}
+    many = next(each for each in document["clients"] if each["clients"] == 16)
+    figures = {
+        "gRPC, batch 16, of the bare call": (pairs["gRPC, clip, batch 16"]["ratio"], "<=", 1.10),
+        "gRPC, batch 1, ms more than the bare call": (pairs["gRPC, clip, batch 1"]["more_ms"], "<=", 6),
+        "16 clients, of one client's batches": (many["answers_per_s"] / many["one_client_batches_per_s"], ">=", 0.85),
+        "first request, of the median": (document["first"]["first_ms"] / document["first"]["median_ms"], "<=", 3),
+    }
+    if "session" in document:
+        times = document["session"]
+        figures["late frames, of early ones"] = (times["late_p50_ms"] / times["early_p50_ms"], "<=", 1.10)
+        figures["late frames, MB more"] = (times["memory_mb"][-1] - times["memory_mb"][0], "<=", 10)
+    made = []
+    for name, (figure, sign, limit) in figures.items():
+        holds = figure <= limit if sign == "<=" else figure >= limit
+        made.append(dict(name=name, measured=round(figure, 3), limit=f"{sign} {limit}", holds=holds))
+        print(made[-1], flush=True)
+    return made
+
+
 def first(server, bare):
     """The first request after the start, and the median of those that follow."""
     frames = bare.clips(1)
     with Client(server.grpc, bare.loaded.name) as client:
         client.signatures()
         taken = [timed(lambda: client.predict(frames)) for _ in range(16)]
-    return dict(first_ms=taken[0], median_ms=round(float(np.median(taken[1:])), 2))
+    return dict(first_ms=round(taken[0], 2), median_ms=round(float(np.median(taken[1:])), 2))
 
 
 def pairs(server, bare, seconds):
@@ -124,7 +147,7 @@ def row(name, seconds, served, bare):
         pairs_.append((timed(served), timed(bare)))
     mine, other = np.array(pairs_).T
     found = dict(
-        name=name, calls=len(pairs_), **percentiles(mine), requests_per_s=round(1000 / mine.mean(), 1),
+        name=name, calls=len(pairs_), **percentiles(mine), requests_per_s=round(1000 / float(mine.mean()), 1),
         bare_p50_ms=round(float(np.median(other)), 2), more_ms=round(float(np.median(mine - other)), 2),
         least_ms=round(float(mine.min()), 2), bare_least_ms=round(float(other.min()), 2),
         ratio=round(float(np.median(mine / other)), 3),
