@@ -1,6 +1,6 @@
 """Fig. 5c and Tab. 4 on generated outlines: does depth help semi-coupled layers, and does it break ConvLSTMs?
 
-Polygons of at most 20 vertices on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers 16 channels
+Polygons of at most 20 vertices (`--vertices`) on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers 16 channels
 wide behind the same small encoder, one 1x1 convolution to a logit a cell (`head="map"`). Same batches, steps and
 learning rate for all.
 
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,23 +33,46 @@ import numpy as np
 from measuring import RESULTS, provenance, result_path, write
 
 DEPTHS, SEEDS = (2, 5, 10, 15), (0, 1, 2)
-WIDTH, GRID, SIDE, VERTICES = 16, 16, 64, 20
-STEPS, BATCH, RATE, EVERY = 1500, 32, 2e-3, 250
-LOOK, TEST = 64, 256  # outlines that are drawn at each look, and at the end
-DEEP = DEPTHS[-1]
+WIDTH, GRID, SIDE = 16, 16, 64
+LOOK, TEST = 32, 256  # outlines that are drawn at each look, and at the end
 VARIANTS = ("convlstm_norm", "convlstm_gain", "scs_p0.2", "scs_p0.8")
-NAMES = [f"{network}_{depth}" for network in ("scs", "convlstm") for depth in DEPTHS]
-NAMES += [f"{name}_{DEEP}" for name in VARIANTS]
 GAIN = 2.0
 
 
+class Budget(NamedTuple):
+    """What all trainings have in common.
+
+    Attributes:
+        steps: of training.
+        batch: outlines a step.
+        vertices: of an outline, at most.
+        every: steps from look to look.
+        rate: of Adam.
+    """
+
+    steps: int = 1500
+    batch: int = 32
+    vertices: int = 20
+    every: int = 250
+    rate: float = 2e-3
+
+    def path(self, runs, name, seed):
+        return runs / f"{name}_seed{seed}_steps{self.steps}_batch{self.batch}_vertices{self.vertices}.json"
+
+
+def names_of(depths):
+    """The networks at each depth, and the variants at the greatest."""
+    names = [f"{network}_{depth}" for network in ("scs", "convlstm") for depth in depths]
+    return names + [f"{name}_{max(depths)}" for name in VARIANTS]
+
+
 def parts_of(name):
-    """(network, variant, depth) of a name such as "convlstm_norm_15"."""
-    network, variant, depth = re.fullmatch(r"(scs|convlstm)(?:_(norm|gain|p0\.\d))?_(\d+)", name).groups()
-    return network, variant or "", int(depth)
+    """(network, variant, depth) of a name such as "convlstm_norm_15"; None if it is none."""
+    found = re.fullmatch(r"(scs|convlstm)(?:_(?<=convlstm_)(norm|gain)|_(?<=scs_)(p0\.\d))?_(\d+)", name)
+    return found and (found[1], found[2] or found[3] or "", int(found[4]))
 
 
-def model_of(name, steps):
+def model_of(name, budget):
     """The compiled model of a name."""
     from scs_keras import zoo
     from scs_keras.zoo.gains import GAINS
@@ -56,15 +80,15 @@ def model_of(name, steps):
     network, variant, depth = parts_of(name)
     if network == "scs":
         own = dict(
-            arguments=dict(structure=[WIDTH] * depth, **GAINS), sub_goals="same", switch="stsgd", decay_steps=steps,
-            probability=float(variant[1:]) if variant else 0.5,
+            arguments=dict(structure=[WIDTH] * depth, **GAINS), sub_goals="same", switch="stsgd",
+            decay_steps=budget.steps, probability=float(variant[1:]) if variant else 0.5,
         )  # fmt: skip
     else:
         own = dict(arguments=dict(filters=[WIDTH] * depth, normalization="group" if variant == "norm" else None))
     preset = {"scs": "polygon_scs_outline_small_coco", "convlstm": "polygon_lstm_outline_small_coco"}[network]
     same = dict(
-        steps=VERTICES + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
-        features=WIDTH, head="map", offsets=False, auxiliary=0.0, spread=0.0, learning_rate=RATE,
+        steps=budget.vertices + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
+        features=WIDTH, head="map", offsets=False, auxiliary=0.0, spread=0.0, learning_rate=budget.rate,
     )  # fmt: skip
     model = zoo.load(preset, weights=None, **same, **own)
     if variant == "gain":
@@ -73,7 +97,7 @@ def model_of(name, steps):
     return model
 
 
-def train(name, seed, steps):
+def train(name, seed, budget):
     """The record of a training."""
     import keras
 
@@ -84,58 +108,49 @@ def train(name, seed, steps):
     from scs_keras.training.samples import training_dataset
 
     keras.utils.set_random_seed(seed)
-    model, begin = model_of(name, steps), time.perf_counter()
-    made = (GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, VERTICES + 1, part, TEST) for part in (0, 1))
+    model, begin = model_of(name, budget), time.perf_counter()
+    made = (GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, budget.vertices + 1, part, TEST) for part in (0, 1))
     learnt, tested = made
 
     def measured(count):
         return score(predictors(model), tested, OutlineScores, count, batch_size=LOOK)["model"].result()
 
     def batches(step):
-        made = training_dataset(learnt, BATCH, seed, step)  # of tf.data on TensorFlow
+        made = training_dataset(learnt, budget.batch, seed, step)  # of tf.data on TensorFlow
         made = made.as_numpy_iterator() if hasattr(made, "as_numpy_iterator") else made
         return ((model.preset.preprocess(x), y, weight) for x, y, weight in made)
 
     curve = []
-    for step in range(EVERY, steps + 1, EVERY):
-        logs = model.fit(batches(step - EVERY), steps_per_epoch=EVERY, epochs=1, shuffle=False, verbose=0).history
+    every = budget.every
+    for step in range(every, budget.steps + 1, every):
+        logs = model.fit(batches(step - every), steps_per_epoch=every, epochs=1, shuffle=False, verbose=0).history
         curve.append(dict(step=step, iou=measured(LOOK)["iou"], **{key: value[0] for key, value in logs.items()}))
     network, variant, depth = parts_of(name)
     parameters = sum(int(np.prod(each.shape)) for each in model.network.trainable_variables)
     return dict(
-        name=name, network=network, variant=variant, depth=depth, seed=seed, steps=steps, batch=BATCH, rate=RATE,
+        name=name, network=network, variant=variant, depth=depth, seed=seed, budget=budget._asdict(),
         recurrent_parameters=parameters, seconds=round(time.perf_counter() - begin, 1), backend=keras.backend.backend(),
         **measured(TEST), curve=curve,
     )  # fmt: skip
 
 
-def own_process(name, seed, steps, runs):
+def own_process(name, seed, budget, runs):
     """Trains in a process of its own, unless the result is there; False where that failed."""
-    path = runs / f"{name}_seed{seed}_steps{steps}.json"
-    if path.exists():
+    if budget.path(runs, name, seed).exists():
         return True
-    command = [
-        sys.executable,
-        __file__,
-        "--runs",
-        str(runs),
-        "--one",
-        name,
-        "--seeds",
-        str(seed),
-        "--steps",
-        str(steps),
-    ]
-    return subprocess.run(command).returncode == 0
+    command = [sys.executable, __file__, "--runs", runs, "--one", name, "--seeds", seed]
+    for each in ("steps", "batch", "vertices", "every"):
+        command += [f"--{each}", getattr(budget, each)]
+    return subprocess.run([*map(str, command)]).returncode == 0
 
 
-def one(name, seed, steps, runs):
+def one(name, seed, budget, runs):
     if os.environ.get("KERAS_BACKEND") == "jax":  # the seeds of a model share what XLA compiled
         import jax
 
         jax.config.update("jax_compilation_cache_dir", str((runs / "jax_cache").resolve()))
-    record = train(name, seed, steps)
-    write(runs / f"{name}_seed{seed}_steps{steps}.json", record)
+    record = train(name, seed, budget)
+    write(budget.path(runs, name, seed), record)
     print(
         f"{name} seed {seed}: IoU {record['iou']:.3f}, {record['failed']:.0f} failed, {record['seconds']:.0f} s",
         flush=True,
@@ -145,10 +160,15 @@ def one(name, seed, steps, runs):
 # Tables and picture ---------------------------------------------------------------------------------------------------
 
 
+def in_order(records):
+    """The names in the records: as they are, then the variants, by depth."""
+    return sorted({record["name"] for record in records}, key=lambda name: (bool(parts_of(name)[1]), parts_of(name)))
+
+
 def table(records):
     """Lines: mean IoU over the seeds with the lowest and highest, of each name."""
     lines = [f"{'':18}{'parameters':>12}{'IoU':>8}{'lowest':>8}{'highest':>9}{'failed':>8}{'seeds':>7}"]
-    for name in [each for each in NAMES if any(record["name"] == each for record in records)]:
+    for name in in_order(records):
         mine = [record for record in records if record["name"] == name]
         ious = [record["iou"] for record in mine]
         lines.append(
@@ -167,10 +187,11 @@ def draw(records, path):
 
     figure = Figure(figsize=(10, 3.4), dpi=120)
     FigureCanvasAgg(figure)
+    names, deepest = in_order(records), max(record["depth"] for record in records)
     groups = {
-        "semi-coupled layers": [f"scs_{depth}" for depth in DEPTHS],
-        "ConvLSTM layers": [f"convlstm_{depth}" for depth in DEPTHS],
-        f"{DEEP} layers": [f"scs_{DEEP}", f"convlstm_{DEEP}", *(f"{name}_{DEEP}" for name in VARIANTS)],
+        "semi-coupled layers": [name for name in names if parts_of(name)[:2] == ("scs", "")],
+        "ConvLSTM layers": [name for name in names if parts_of(name)[:2] == ("convlstm", "")],
+        f"{deepest} layers": [name for name in names if parts_of(name)[2] == deepest],
     }
     axes = figure.subplots(1, len(groups), sharey=True)
     for place, (title, names) in zip(axes, groups.items()):
@@ -192,28 +213,35 @@ def draw(records, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, required=True, help="folder where the results of the trainings are kept")
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these models")
+    parser.add_argument("--depths", nargs="+", type=int, default=list(DEPTHS), help="variants have the greatest")
+    parser.add_argument("--only", nargs="+", help=f"these models, for example {' '.join(names_of(DEPTHS)[-5:-2])}")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--steps", type=int, default=STEPS, help=f"of each training, a multiple of {EVERY}")
+    parser.add_argument("--steps", type=int, default=Budget().steps, help="of each training")
+    parser.add_argument("--batch", type=int, default=Budget().batch, help="outlines of a step")
+    parser.add_argument("--vertices", type=int, default=Budget().vertices, help="of an outline, at most, from 4")
+    parser.add_argument("--every", type=int, default=Budget().every, help="steps after which outlines are drawn")
     parser.add_argument("--kept", action="store_true", help="train nothing: table and picture of the results in RUNS")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.steps < EVERY or arguments.steps % EVERY:
-        parser.error(f"--steps must be a multiple of {EVERY}")
+    budget = Budget(arguments.steps, arguments.batch, arguments.vertices, arguments.every)
+    if budget.steps < budget.every or budget.steps % budget.every:
+        parser.error(f"--steps must be a multiple of --every, {budget.every}")
+    names = arguments.only or names_of(arguments.depths)
+    if unknown := [name for name in names if not parts_of(name)]:
+        parser.error(f"--only {unknown[0]}: a name is one of {' '.join(names_of(arguments.depths))}")
     runs = arguments.runs
     runs.mkdir(parents=True, exist_ok=True)
     if arguments.one:
-        return one(arguments.one, arguments.seeds[0], arguments.steps, runs)
+        return one(arguments.one, arguments.seeds[0], budget, runs)
     if not arguments.kept:
         for seed in arguments.seeds:
-            for name in arguments.only:
-                if not own_process(name, seed, arguments.steps, runs):
+            for name in names:
+                if not own_process(name, seed, budget, runs):
                     print(f"{name} seed {seed} failed; the same command tries it again.", file=sys.stderr)
-    pattern = f"*_steps{arguments.steps}.json"
-    records = [json.loads(path.read_text()) for path in sorted(runs.glob(pattern))]
+    records = [json.loads(path.read_text()) for path in sorted(runs.glob(budget.path(runs, "*", "*").name))]
     if not records:
-        parser.error(f"there are no results of {arguments.steps} steps in {runs}")
+        parser.error(f"there are no results of {budget.steps} steps, {budget.batch} outlines each, in {runs}")
     document = dict(provenance(), runs=records)
     write(result_path("outlines", document, arguments.output), document)
     draw(records, arguments.output / "outlines.png")

@@ -398,10 +398,11 @@ def test_nobody_is_told_to_drive_with_it():
 
 
 def test_validation_logs_r2():
-    from scs_keras.training.driving.validation import Validation
+    from scs_keras.training.validation import Validation
 
     model, samples = tiny(), drive_samples()
-    callback, logs = Validation(samples, 5), {}
+    names = ("r2", "mse", "accuracy_6")
+    callback, logs = Validation(samples, 5, names), {}
     callback.set_model(model)
     callback.on_epoch_end(0, logs)
     outputs = [
@@ -409,7 +410,7 @@ def test_validation_logs_r2():
     ]
     targets = np.array([samples.about(index)["degrees"] for index in (0, 2, 5, 8, 11)])
     expected = angle_scores(targets, np.array(outputs), 25.0)
-    assert logs == {f"val_{name}": pytest.approx(expected[name], rel=1e-4) for name in ("r2", "mse", "accuracy_6")}
+    assert logs == {f"val_{name}": pytest.approx(expected[name], rel=1e-4) for name in names}
 
 
 def test_a_model_of_single_frames_has_nothing_to_stream():
