@@ -159,7 +159,7 @@ def test_goals_and_schemes_are_arguments():
     assert spatial.objective.streams == ("main", "spatial") and spatial.switch.config["temporal"] == 0.5
 
 
-def test_weights_and_freezing_of_a_backbone_are_arguments(monkeypatch):
+def test_weights_and_freezing_of_a_backbone_are_arguments(tmp_path, monkeypatch):
     """With a small network in place of Keras's."""
     asked = []
 
@@ -180,6 +180,10 @@ def test_weights_and_freezing_of_a_backbone_are_arguments(monkeypatch):
     assert asked == ["imagenet"] and len(before) == 6 and len(model.trainable_variables) == 5  # LSTM 3, classes 2
     for mine, other in zip(before, model.backbone.get_weights()):
         np.testing.assert_array_equal(mine, other)
+    model.save_weights(tmp_path / "mine.weights.h5")
+    trained = zoo.load(preset.name, tmp_path / "mine.weights.h5", **preset.changed)
+    assert asked == ["imagenet", None]  # nothing is downloaded for a training that is finished
+    assert all(map(np.array_equal, trained.get_weights(), model.get_weights()))
 
 
 def test_labels_are_in_record_and_card():

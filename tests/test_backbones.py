@@ -117,6 +117,15 @@ def test_weights_of_a_file(monkeypatch, tmp_path):
     assert_close(backbone("resnet_18", (16, 16, 3), weights=tmp_path / "mine.weights.h5")(IMAGES), model(IMAGES))
 
 
+def test_without_a_network_weights_are_a_file(monkeypatch):
+    def offline(**arguments):
+        raise Exception("URL fetch failure on https://...: None -- no route")
+
+    monkeypatch.setattr(keras.applications, "VGG16", offline)
+    with pytest.raises(OSError, match="weights of 'vgg16' cannot be downloaded .URL fetch failure.* path of that file"):
+        backbone("vgg16", (16, 16, 3), weights="imagenet")
+
+
 @pytest.mark.parametrize("long_sequence", [None, LTSC(3)])
 def test_a_frozen_backbone_is_a_function_of_the_frame_alone(long_sequence):
     """No gradient, no moving statistics, no dropout; one that trains has all three."""
@@ -170,6 +179,7 @@ def test_a_backbone_of_keras_hub():
         (lambda: backbone("resnet18"), "There is no backbone 'resnet18'. Did you mean 'resnet_18'"),
         (lambda: backbone("vgg16", (32, 32, 1)), r"three channels, RGB. Received: input_shape=\(32, 32, 1\)"),
         (lambda: backbone("googlenet", weights="imagenet"), "no ImageNet weights for 'googlenet'. Allowed: 'vgg16'"),
+        (lambda: backbone("vgg16", weights="imagenett"), "no file of weights 'imagenett' for the backbone 'vgg16'. Give"),
         (lambda: on_features(make(small())), "a frozen backbone makes them.*trainable=True"),
         (
             lambda: on_features(
