@@ -213,7 +213,7 @@ def session(server, bare, frames):
             for _ in range(5):
                 new(frame)
         late.append(timed(lambda: step(frame)))
-        early.append(timed(lambda: new(frame)))
+        early.append(timed(lambda new=new: new(frame)))
     memory.append(round(server.megabytes(), 1))
     medians = [round(float(np.median(each)), 2) for each in (early, late)]
     found = dict(frames=step.number, memory_mb=memory, early_p50_ms=medians[0], late_p50_ms=medians[1])
