@@ -9,6 +9,7 @@ Session of the same SavedModel, in this process), so that other work weighs on b
 """
 
 import argparse
+import gc
 import os
 import sys
 import threading
@@ -39,6 +40,7 @@ def main():
     with Server(given.folder, "--sessions", "--max-batch-size", "16") as server:
         document["start_s"] = round(time.monotonic() - began, 2)
         bare = Bare(given.folder)
+        gc.freeze()  # a client of REST has no TensorFlow, through whose objects the garbage collector would look
         document["first"] = first(server, bare)
         document["pairs"] = [*pairs(server, bare, given.seconds)]
         document["clients"] = [*clients(server, bare, given.seconds)]
@@ -198,20 +200,23 @@ def at_once(server, bare, frames, count, seconds):
 
 
 def session(server, bare, frames):
-    """Frames of one session: the time of those around the 10th and of the last, and the server's memory."""
+    """The last 200 frames of a long session, in turn with frames 5 to 15 of new ones, and the server's memory."""
     step, frame = Session(server, bare), bare.clips(1)[:, 0]
-    state = bare.call("initial_state", {"frame": frame})
-    taken, other, memory = [], [], []
-    for number in range(frames):
-        taken.append(timed(lambda: step(frame)))
-        if number < 200 or number >= frames - 200:
-            other.append(timed(lambda: bare.call("step", {"frame": frame, **state})))
-        if number in (199, frames // 2, frames - 1):
+    early, late, memory = [], [], []
+    for number in range(frames - 200):
+        step(frame)
+        if number in (200, frames // 2):
             memory.append(round(server.megabytes(), 1))
-    found = dict(frames=frames, memory_mb=memory)
-    for name, times in (("", taken), ("bare_", other)):
-        found |= {f"{name}early_p50_ms": round(float(np.median(times[10:200])), 2)}
-        found |= {f"{name}late_p50_ms": round(float(np.median(times[-190:])), 2)}
+    for number in range(200):
+        if number % 10 == 0:
+            new = Session(server, bare)
+            for _ in range(5):
+                new(frame)
+        late.append(timed(lambda: step(frame)))
+        early.append(timed(lambda new=new: new(frame)))
+    memory.append(round(server.megabytes(), 1))
+    medians = [round(float(np.median(each)), 2) for each in (early, late)]
+    found = dict(frames=step.number, memory_mb=memory, early_p50_ms=medians[0], late_p50_ms=medians[1])
     print(found, flush=True)
     return found
 
