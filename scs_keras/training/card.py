@@ -17,7 +17,7 @@ def model_card(preset: Preset) -> str:
     tables = [
         line
         for data, results in record["metrics"].items()
-        for line in ("", *markdown_table(columns, defined(columns, results), data))
+        for line in ("", *markdown_table(columns, defined(columns, results), data, scores.bounds))
     ]
     lines = [
         f"# {preset.name}",
