@@ -1,17 +1,18 @@
 """Fig. 5c and Tab. 4 on generated outlines: does depth help semi-coupled layers, and does it break ConvLSTMs?
 
-Polygons of at most 20 vertices (`--vertices`) on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers 16 channels
-wide behind the same small encoder, one 1x1 convolution to a logit a cell (`head="map"`). Same batches, steps and
-learning rate for all.
+Polygons of at most 20 vertices (`--vertices`) on textured ground, 64x64 pixels, a grid of 16x16 cells; recurrent layers
+16 channels wide behind the same small encoder, one 1x1 convolution to a logit a cell (`head="map"`). Same batches,
+steps and learning rate for all.
 
     scs         T1 and T2 learn the next vertex too, STSGD from p 0.5 (Sec. 5.6), initial gains as in the zoo
     convlstm    as Keras makes them
-    convlstm_norm, convlstm_gain    15 layers: with group normalisation; with input kernels twice as large
-    scs_p0.2, scs_p0.8              15 layers: another initial p (Fig. 5c)
+    convlstm_norm, convlstm_gain    the deepest: with group normalisation; with input kernels twice as large
+    scs_p0.2, scs_p0.8              the deepest: another initial p (Fig. 5c)
 
     python benchmarks/outlines.py --runs RUNS                              all, 3 seeds
     python benchmarks/outlines.py --runs RUNS --only scs_15 convlstm_15 --seeds 0
     python benchmarks/outlines.py --runs RUNS --kept                       tables and picture of what is in RUNS
+    python benchmarks/outlines.py --runs RUNS --before                     how much of the input reaches the output
 
 Each training is a process of its own, whose result is kept in RUNS and not made again, so that it can be interrupted.
 Writes outlines_DATE_VERSION.json and outlines.png to benchmarks/results, and prints the table.
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -35,6 +37,7 @@ from measuring import RESULTS, provenance, result_path, write
 DEPTHS, SEEDS = (2, 5, 10, 15), (0, 1, 2)
 WIDTH, GRID, SIDE = 16, 16, 64
 LOOK, TEST = 32, 256  # outlines that are drawn at each look, and at the end
+SHOWN, BEFORE = 8, "before.json"  # outlines that an untrained model sees, and what is kept of it
 VARIANTS = ("convlstm_norm", "convlstm_gain", "scs_p0.2", "scs_p0.8")
 GAIN = 2.0
 
@@ -87,8 +90,9 @@ def model_of(name, budget):
         own = dict(arguments=dict(filters=[WIDTH] * depth, normalization="group" if variant == "norm" else None))
     preset = {"scs": "polygon_scs_outline_small_coco", "convlstm": "polygon_lstm_outline_small_coco"}[network]
     same = dict(
-        steps=budget.vertices + 1, image_size=(SIDE, SIDE), grid=GRID, backbone_arguments=dict(filters=(16, 32, 32, 32)),
-        features=WIDTH, head="map", offsets=False, auxiliary=0.0, spread=0.0, learning_rate=budget.rate,
+        steps=budget.vertices + 1, image_size=(SIDE, SIDE), grid=GRID, features=WIDTH,
+        backbone_arguments=dict(filters=(16, 32, 32, 32)), head="map", offsets=False, auxiliary=0.0, spread=0.0,
+        learning_rate=budget.rate,
     )  # fmt: skip
     model = zoo.load(preset, weights=None, **same, **own)
     if variant == "gain":
@@ -97,20 +101,52 @@ def model_of(name, budget):
     return model
 
 
+def parts(budget):
+    """(learnt, tested): outlines without end, and `TEST` others."""
+    from scs_keras.training.outline.samples import GeneratedSamples
+
+    return [GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, budget.vertices + 1, part, TEST) for part in (0, 1)]
+
+
+def bounds(budget):
+    """{name: IoU} of what needs no training on the tested outlines: box, ellipse, mean mask, and the grid's ceiling."""
+    from scs_keras.training.evaluate import score
+    from scs_keras.training.outline.baselines import baselines
+    from scs_keras.training.outline.scores import OutlineScores
+
+    learnt, tested = parts(budget)
+    sizes = SimpleNamespace(arguments=dict(image_size=(SIDE, SIDE), grid=GRID, steps=budget.vertices + 1))
+    scores = score(baselines(sizes, tested, lambda: learnt), tested, OutlineScores)
+    return {name: each.result()["iou"] for name, each in scores.items()}
+
+
+def spread_before_training(name, budget):
+    """How far the log-probabilities of an untrained model differ from outline to outline: the standard deviation over
+    outlines, averaged over steps and cells, mean of `SEEDS`. Close to 0, nothing of the input comes through."""
+    import keras
+
+    found = []
+    for seed in SEEDS:
+        keras.utils.set_random_seed(seed)
+        model = model_of(name, budget)
+        x, _, _ = parts(budget)[0].batch(0, SHOWN, seed)
+        logs = keras.ops.convert_to_numpy(model(model.preset.preprocess(x)))
+        found.append(float(np.std(logs, axis=0).mean()))
+    return float(np.mean(found))
+
+
 def train(name, seed, budget):
     """The record of a training."""
     import keras
 
     from scs_keras.training.evaluate import score
     from scs_keras.training.outline.predictors import predictors
-    from scs_keras.training.outline.samples import GeneratedSamples
     from scs_keras.training.outline.scores import OutlineScores
     from scs_keras.training.samples import training_dataset
 
     keras.utils.set_random_seed(seed)
     model, begin = model_of(name, budget), time.perf_counter()
-    made = (GeneratedSamples(f"part {part}", (SIDE, SIDE), GRID, budget.vertices + 1, part, TEST) for part in (0, 1))
-    learnt, tested = made
+    learnt, tested = parts(budget)
 
     def measured(count):
         return score(predictors(model), tested, OutlineScores, count, batch_size=LOOK)["model"].result()
@@ -165,27 +201,32 @@ def in_order(records):
     return sorted({record["name"] for record in records}, key=lambda name: (bool(parts_of(name)[1]), parts_of(name)))
 
 
-def table(records):
-    """Lines: mean IoU over the seeds with the lowest and highest, of each name."""
-    lines = [f"{'':18}{'parameters':>12}{'IoU':>8}{'lowest':>8}{'highest':>9}{'failed':>8}{'seeds':>7}"]
+def table(records, beside):
+    """Lines: mean IoU over the seeds with the lowest and highest, of each name, accuracy and loss of the last steps
+    where the vertices before are the true ones; then what needs no training."""
+    titles = ("parameters", "IoU", "lowest", "highest", "failed", "accuracy", "loss", "seeds")
+    lines = [f"{'':18}" + "".join(f"{title:>11}" for title in titles)]
     for name in in_order(records):
         mine = [record for record in records if record["name"] == name]
-        ious = [record["iou"] for record in mine]
+        ious, last = [record["iou"] for record in mine], [record["curve"][-1] for record in mine]
+        accuracy = np.mean([look["accuracy"] for look in last])
+        loss = np.mean([look.get("main_loss", look["loss"]) for look in last])
         lines.append(
-            f"{name:18}{mine[0]['recurrent_parameters']:>12,}{np.mean(ious):>8.3f}{min(ious):>8.3f}{max(ious):>9.3f}"
-            f"{np.mean([record['failed'] for record in mine]):>8.0f}{len(mine):>7}"
+            f"{name:18}{mine[0]['recurrent_parameters']:>11,}{np.mean(ious):>11.3f}{min(ious):>11.3f}{max(ious):>11.3f}"
+            f"{np.mean([record['failed'] for record in mine]):>11.0f}{accuracy:>11.3f}{loss:>11.2f}{len(mine):>11}"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"{name:29}{iou:>11.3f}" for name, iou in beside.items())])
 
 
-def draw(records, path):
-    """Learning curves of each depth, semi-coupled layers beside ConvLSTMs, and of the deep variants."""
+def draw(records, beside, path):
+    """Learning curves of each depth, semi-coupled layers beside ConvLSTMs, and of the deep variants: IoU, and below it
+    the accuracy of a vertex where those before it are the true ones."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from scs_keras.zoo.files import written_beside
 
-    figure = Figure(figsize=(10, 3.4), dpi=120)
+    figure = Figure(figsize=(10, 5.6), dpi=120)
     FigureCanvasAgg(figure)
     names, deepest = in_order(records), max(record["depth"] for record in records)
     groups = {
@@ -193,21 +234,25 @@ def draw(records, path):
         "ConvLSTM layers": [name for name in names if parts_of(name)[:2] == ("convlstm", "")],
         f"{deepest} layers": [name for name in names if parts_of(name)[2] == deepest],
     }
-    axes = figure.subplots(1, len(groups), sharey=True)
-    for place, (title, names) in zip(axes, groups.items()):
-        for name in names:
-            curves = [[look["iou"] for look in each["curve"]] for each in records if each["name"] == name]
-            if curves:
-                steps = [look["step"] for look in next(each for each in records if each["name"] == name)["curve"]]
-                length = min(map(len, curves))
-                place.plot(steps[:length], np.mean([each[:length] for each in curves], axis=0), label=name)
-        place.set(title=title, xlabel="steps", ylim=(0, 1))
-        if place.lines:
-            place.legend(fontsize=7, loc="lower right", frameon=False)
-    axes[0].set_ylabel("IoU")
+    rows = {"iou": "IoU", "accuracy": "accuracy, true vertices before"}
+    axes = figure.subplots(len(rows), len(groups), sharex=True, sharey="row")
+    for (metric, label), places in zip(rows.items(), axes):
+        places[0].set_ylabel(label)
+        for place, (title, names) in zip(places, groups.items()):
+            for name in names:
+                curves = [each["curve"] for each in records if each["name"] == name]
+                values = np.mean([[look[metric] for look in curve] for curve in curves], axis=0)
+                place.plot([look["step"] for look in curves[0]], values, label=name)
+            if metric == "iou":
+                place.axhline(beside["ellipse"], color="grey", linestyle=":", label="ellipse in the box")
+                place.set(title=title, ylim=(0, None))
+            else:
+                place.set(xlabel="steps")
+    for place in axes[0]:
+        place.legend(fontsize=7, frameon=False)
     figure.tight_layout()
-    with written_beside(path) as beside:
-        figure.savefig(beside, format="png")
+    with written_beside(path) as file:
+        figure.savefig(file, format="png")
 
 
 def main():
@@ -220,6 +265,7 @@ def main():
     parser.add_argument("--batch", type=int, default=Budget().batch, help="outlines of a step")
     parser.add_argument("--vertices", type=int, default=Budget().vertices, help="of an outline, at most, from 4")
     parser.add_argument("--every", type=int, default=Budget().every, help="steps after which outlines are drawn")
+    parser.add_argument("--before", action="store_true", help="train nothing: does the input reach the output?")
     parser.add_argument("--kept", action="store_true", help="train nothing: table and picture of the results in RUNS")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -232,6 +278,13 @@ def main():
         parser.error(f"--only {unknown[0]}: a name is one of {' '.join(names_of(arguments.depths))}")
     runs = arguments.runs
     runs.mkdir(parents=True, exist_ok=True)
+    before = json.loads((runs / BEFORE).read_text()) if (runs / BEFORE).exists() else {}
+    if arguments.before:
+        for name in names:
+            before[name] = spread_before_training(name, budget)
+            print(f"{name:18}{before[name]:>12.2e}", flush=True)
+            write(runs / BEFORE, before)
+        return
     if arguments.one:
         return one(arguments.one, arguments.seeds[0], budget, runs)
     if not arguments.kept:
@@ -242,10 +295,11 @@ def main():
     records = [json.loads(path.read_text()) for path in sorted(runs.glob(budget.path(runs, "*", "*").name))]
     if not records:
         parser.error(f"there are no results of {budget.steps} steps, {budget.batch} outlines each, in {runs}")
-    document = dict(provenance(), runs=records)
+    beside = bounds(budget)
+    document = dict(provenance(), beside=beside, before=before, runs=records)
     write(result_path("outlines", document, arguments.output), document)
-    draw(records, arguments.output / "outlines.png")
-    print(table(records))
+    draw(records, beside, arguments.output / "outlines.png")
+    print(table(records, beside))
 
 
 if __name__ == "__main__":

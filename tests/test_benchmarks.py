@@ -193,8 +193,11 @@ def test_outlines_are_trained_drawn_and_kept(benchmark, tmp_path):
     assert [len(each["curve"]) for each in records] == [2, 2] and all(0 <= each["iou"] <= 1 for each in records)
     assert [each["network"] for each in records] == ["scs", "convlstm"] and records[0]["recurrent_parameters"] > 0
     assert records[0]["budget"] == dict(steps=2, batch=2, vertices=5, every=1, rate=2e-3)
-    assert "convlstm_gain_2" in outlines.table(records)
-    outlines.draw(records, tmp_path / "outlines.png")
+    beside = dict(box=0.6, ellipse=0.7)
+    lines = outlines.table(records, beside).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["scs_2", "convlstm_gain_2"]
+    assert lines[-1].split() == ["ellipse", "0.700"]
+    outlines.draw(records, beside, tmp_path / "outlines.png")
     assert (tmp_path / "outlines.png").stat().st_size > 1000
 
 

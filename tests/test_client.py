@@ -193,6 +193,29 @@ def client(served, service):
         yield made
 
 
+def test_pixels_are_read_at_once_as_one_by_one():
+    """From the packed values of a message; what holds no bytes is left to TensorFlow."""
+    from tensorflow import make_ndarray, make_tensor_proto
+    from tensorflow.core.framework import tensor_pb2
+
+    from scs_keras.serving import client_grpc
+    from scs_keras.serving.server.tensors import encoded
+
+    dice = np.random.default_rng(0)
+    for pixels in (
+        np.arange(256, dtype="uint8"),
+        *(dice.integers(0, 256, (2, 5, size), "uint8") for size in (1, 13, 40)),
+    ):
+        message = tensor_pb2.TensorProto.FromString(encoded(pixels))
+        assert np.array_equal(client_grpc._pixels(message), pixels.ravel())
+        for read in (client_grpc._array, make_ndarray):
+            assert np.array_equal(read(message), pixels)
+    for values in ([1, 300], [5, -1], [2**31 - 1]):
+        assert client_grpc._pixels(tensor_pb2.TensorProto(dtype=4, int_val=values)) is None
+    seven = tensor_pb2.TensorProto(dtype=4, int_val=[7], tensor_shape=make_tensor_proto(np.zeros(5)).tensor_shape)
+    assert client_grpc._array(seven).tolist() == [7] * 5  # one value stands for all
+
+
 @pytest.mark.parametrize("as_content", [True, False])
 def test_clips_and_batches(client, service, as_content):
     service.as_content = as_content
