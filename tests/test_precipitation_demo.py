@@ -187,3 +187,6 @@ def test_predict_draws_a_model_of_one_forecast(tmp_path, drawn):
     assert list(nowcast.forecasts) == ["model"] and not nowcast.lost.any()
     assert nowcast.forecasts["model"].shape == (2, 256, 256, 1)
     assert nowcast.title == f"meteonet_SE_20160828a: forecast by {demo.SHOWN}"
+    model.fills_lost = True  # an earlier model, which does not say which
+    predict.predict(source(model), SAMPLE, tmp_path)
+    assert drawn["forecast.gif"].lost.shape == (5,)
