@@ -274,12 +274,13 @@ def add_evaluate(parser, subject):
         "--split", help="which part: train, val or test; by default the one that models are measured on"
     )
     parser.add_argument("--limit", type=int, help="score so many samples, evenly spread")
+    parser.add_argument("--batch-size", type=int, help="samples at once, 4 by default: more are faster")
     parser.add_argument("--json", help="write all scores here")
     _task_options(parser, "evaluate", subject)
     parser.set_defaults(run=evaluate)
 
 
-def evaluate(source, weights, set, data, dataset, split, limit, json, **options):
+def evaluate(source, weights, set, data, dataset, split, limit, batch_size, json, **options):
     from scs_keras.training.evaluate import evaluate
 
     model = _source(source, weights, set)
@@ -292,7 +293,7 @@ def evaluate(source, weights, set, data, dataset, split, limit, json, **options)
     other = next((name for name, value in options.items() if value not in (None, False, defaults.get(name))), None)
     if other is not None:
         raise ValueError(f"--{other.replace('_', '-')} is not an option of the data set {chosen}. Leave it out.")
-    evaluate(model, data, dataset, split, limit, json, readers, predictors)
+    evaluate(model, data, dataset, split, limit, json, readers, predictors, batch_size)
 
 
 def _names(options):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import scs_keras
+from tests.checks import in_own_process
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -169,27 +170,47 @@ def test_tables_of_the_moving_geometries(benchmark):
     ]
 
 
+def _small_outlines(names, folder):
+    """Trains for two steps each; by `in_own_process`, for the graphs of the models stay in memory."""
+    sys.path.insert(0, str(FOLDER))
+    outlines = importlib.import_module("outlines")
+    for name, value in dict(LOOK=2, TEST=3, SIDE=32, GRID=8, WIDTH=4).items():
+        setattr(outlines, name, value)
+    for name in names:
+        outlines.one(name, 0, outlines.Budget(2, 2, 5, 1), folder)
+
+
 @pytest.mark.slow
-def test_outlines_are_trained_drawn_and_kept(benchmark, monkeypatch, tmp_path):
-    """Two steps of a shallow SCS and of a ConvLSTM with a gain, and what is made of the records."""
+def test_outlines_are_trained_drawn_and_kept(benchmark, tmp_path):
+    """A shallow SCS and a ConvLSTM with a gain, and what is made of the records."""
     pytest.importorskip("matplotlib")
+    names = ["scs_2", "convlstm_gain_2"]
+    in_own_process(_small_outlines, names, tmp_path)
     outlines = benchmark("outlines")
-    for name, value in dict(EVERY=1, BATCH=2, LOOK=2, TEST=3, SIDE=32, GRID=8, VERTICES=5, WIDTH=4).items():
-        monkeypatch.setattr(outlines, name, value)
-    monkeypatch.setattr(outlines, "NAMES", ["scs_2", "convlstm_gain_2"])
-    for name in outlines.NAMES:
-        outlines.one(name, 0, 2, tmp_path)
-        assert outlines.own_process(name, 0, 2, tmp_path)  # is there: no process is started
-    records = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("*_steps2.json"))]
+    budget = outlines.Budget(2, 2, 5, 1)
+    assert all(outlines.own_process(name, 0, budget, tmp_path) for name in names)  # are there: none is started
+    records = [json.loads(budget.path(tmp_path, name, 0).read_text()) for name in names]
     assert [len(each["curve"]) for each in records] == [2, 2] and all(0 <= each["iou"] <= 1 for each in records)
-    assert [each["network"] for each in records] == ["convlstm", "scs"] and records[1]["recurrent_parameters"] > 0
-    assert "convlstm_gain_2" in outlines.table(records)
-    outlines.draw(records, tmp_path / "outlines.png")
+    assert [each["network"] for each in records] == ["scs", "convlstm"] and records[0]["recurrent_parameters"] > 0
+    assert records[0]["budget"] == dict(steps=2, batch=2, vertices=5, every=1, rate=2e-3)
+    beside = dict(box=0.6, ellipse=0.7)
+    lines = outlines.table(records, beside).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["scs_2", "convlstm_gain_2"]
+    assert lines[-1].split() == ["ellipse", "0.700"]
+    outlines.draw(records, beside, tmp_path / "outlines.png")
     assert (tmp_path / "outlines.png").stat().st_size > 1000
 
 
 def test_names_of_the_outline_models(benchmark):
     outlines = benchmark("outlines")
-    parts = {name: outlines.parts_of(name) for name in outlines.NAMES}
+    names = outlines.names_of((2, 15))
+    parts = {name: outlines.parts_of(name) for name in names}
+    assert names[:4] == ["scs_2", "scs_15", "convlstm_2", "convlstm_15"]
     assert parts["scs_2"] == ("scs", "", 2) and parts["convlstm_norm_15"] == ("convlstm", "norm", 15)
     assert parts["scs_p0.2_15"] == ("scs", "p0.2", 15)
+    assert outlines.parts_of("scs_norm_15") is None and outlines.parts_of("lstm_2") is None
+    assert outlines.in_order([dict(name=name) for name in reversed(names)])[:3] == [
+        "convlstm_2",
+        "convlstm_15",
+        "scs_2",
+    ]

@@ -220,6 +220,14 @@ def test_a_model_is_scored_beside_the_baselines(forecaster):
     assert scores["model"].result() == scored({"x": noisy}, [one], 4, 3, 2)["x"].result()
 
 
+def test_samples_at_once(forecaster, monkeypatch):
+    samples, sizes = samples_of([event()], 4, 3), []
+    monkeypatch.setattr(Model, "predict", lambda self, frames, verbose: sizes.append(len(frames)) or noisy(frames))
+    monkeypatch.setattr(type(forecaster.task), "baselines_of", lambda *_, **__: {})
+    score_model(Model(), forecaster, samples, lambda: samples, batch_size=2)
+    assert sizes == [2, 1]
+
+
 def test_the_nowcasts_of_pysteps_are_scored_on_demand(forecaster, monkeypatch):
     asked = []
 
@@ -252,6 +260,8 @@ def test_evaluate_writes_and_prints(forecaster, tmp_path, capsys, monkeypatch):
     assert found["scores"] == {name: each.result() for name, each in expected.items()}
     assert found["parts"] == by_part(expected) and found["parts"]["event"].keys() == {"a", "b"}
     assert len(found["parts"]["lead time"]) == 3 and found["samples"] == len(samples)
+    with pytest.raises(ValueError, match="`batch_size` is a whole number of at least 1. Received: 0"):
+        evaluate.evaluate(forecaster, tmp_path, batch_size=0)
     printed = capsys.readouterr().out
     assert "CSI 0.5" in printed and "+15 min" in printed and "advection" in printed
     assert "all events (there is no split.json)" in printed
@@ -287,6 +297,18 @@ def test_the_best_of_a_column_is_marked():
     two = scored({"good": truth_teller(event(scale=12), 3, 3), "bad": noisy}, [event(scale=12)])
     good, bad = text_tables("radar", two).splitlines()[3:5]
     assert good.count("*") == 5 and "*" not in bad
+
+
+def test_a_bound_is_not_marked_as_the_best(monkeypatch):
+    columns, results = (Column("low", "LOW", digits=1),), {name: dict(low=low) for name, low in zip("abc", (0, 1, 2))}
+    rows = markdown_table(columns, results, bounds=("a",))[2:]
+    assert rows == ["| a | 0.0 |", "| b | **1.0** |", "| c | 2.0 |"]
+
+    made = {"truth": truth_teller(event(scale=12), 3, 3), "noisy": noisy, "more": lambda frames: noisy(frames) + 1}
+    monkeypatch.setattr(RainScores, "bounds", ("truth",))
+    lines = text_tables("radar", scored(made, [event(scale=12)])).splitlines()
+    assert not [line for line in lines if line.startswith("truth") and "*" in line]
+    assert [line for line in lines if line.startswith(("noisy", "more")) and "*" in line]
 
 
 def test_many_parts_are_rows():

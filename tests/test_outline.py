@@ -211,6 +211,16 @@ def test_predict_opens_in_labelme_and_as_coco(tmp_path):
         predict(SOURCE, tmp_path / "mine", tmp_path / "mine")
 
 
+def test_images_whose_files_would_have_one_name(tmp_path):
+    for names, said in ((("a.png", "a.jpg"), "that of a.png"), (("outlines.png",), "the COCO file of all images")):
+        for name in names:
+            save_image(tmp_path / name)
+        write_boxes(tmp_path, *([name, 4, 4, 36, 20, "cup", "", ""] for name in names))
+        with pytest.raises(ValueError, match=f"labelme file of {names[-1]} would be .*.json, like {said}. Rename"):
+            predict(SOURCE, tmp_path, tmp_path / "told")
+    assert not (tmp_path / "told").exists()
+
+
 def test_boxes_of_labelme_and_of_coco(tmp_path):
     save_labelme(
         tmp_path / "one",

@@ -1,13 +1,15 @@
 """Checkpoints of the public outline demo: random ones of its names and shapes, against a decoder in NumPy."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from scs_keras import zoo
+from scs_keras.__main__ import main
 from scs_keras.training.convert import read_checkpoint
-from scs_keras.training.outline.convert import convert
 from scs_keras.zoo.outline.cells import start_tokens
 from scs_keras.zoo.outline.encoders import VGG_BLOCKS
 from scs_keras.zoo.outline.presets import DEMO_FILTERS
@@ -189,12 +191,20 @@ def test_a_small_demo_decodes_as_in_numpy(small, tmp_path):
     check(streamed(small, image, cells), cells, logs)
 
 
+def typed(words):
+    """What `scs-keras WORDS` prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        main(words)
+    return said.getvalue()
+
+
 @pytest.mark.slow
 def test_the_demos_shapes_decode_as_in_numpy(tmp_path):
     widths = [each[0] for each in VGG_BLOCKS]
     image, cells, logs = in_own_process(in_numpy, tmp_path, widths, 128, DEMO_FILTERS, 28, 224)
-    output = in_own_process(convert, tmp_path / "demo.npz", NAME)
-    assert output == tmp_path / "demo.weights.h5"
+    said = in_own_process(typed, ["convert", str(tmp_path / "demo.npz"), "--model", NAME])
+    output = tmp_path / "demo.weights.h5"
+    assert str(output) in said
     check(in_own_process(streamed, output, image, cells), cells, logs)
 
 

@@ -217,6 +217,15 @@ def test_with_an_end_only_the_stretch_is_predicted():
     assert len(short.points) == 4 and not short.ended
 
 
+def test_the_stretch_has_as_many_vertices_as_lie_between_its_numbers():
+    before, after = [(9, 10)], [(31, 20), (9, 20)]
+    for between in (1, 2):  # what comes after it is numbered by how many there shall be
+        placed = dict(enumerate(before)) | dict(enumerate(after, start=1 + between))
+        made = annotate(Table(5), IMAGE, BOX, fixed=placed, end=1 + between)
+        points = [tuple(point) for point in made.points]
+        assert len(points) == 3 + between and points[:1] == before and points[-2:] == after
+
+
 def test_many_are_each_alone():
     table = Table(6)
     starts, boxes = [(9, 10), None, (20, 20)], [BOX, (0, 0, 60, 40), BOX]

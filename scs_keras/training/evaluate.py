@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import scs_keras
+from scs_keras.core.arguments import is_count
 from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
-from scs_keras.training.task import Prediction, check_needs, check_writable
+from scs_keras.training.task import Prediction, check_asked, check_needs, check_writable
 from scs_keras.zoo.files import check_output_file, written_beside
 from scs_keras.zoo.reference import resolve
+from scs_keras.zoo.words import words
 
 if TYPE_CHECKING:
     import keras
@@ -73,6 +75,7 @@ def score_model(
     train: Callable[[], Samples],
     limit: int | None = None,
     progress: bool = False,
+    batch_size: int | None = None,
     **options: Any,
 ) -> dict[str, Scores]:
     """`score` of a model's predictors beside the baselines of its task; options of either."""
@@ -81,7 +84,7 @@ def score_model(
     train = functools.cache(train)  # read once, if at all
     baselines = source.task.baselines_of(source.preset, samples, train, **of_baselines)
     empty = functools.partial(source.task.empty_scores, source.preset)
-    return score({**predictors, **baselines}, samples, empty, limit, progress=progress)
+    return score({**predictors, **baselines}, samples, empty, limit, batch_size or BATCH_SIZE, progress)
 
 
 def read(
@@ -106,6 +109,7 @@ def evaluate(
     json_file: str | Path | None = None,
     reader_options: Mapping[str, Any] | None = None,
     task_options: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
 ) -> dict[str, Scores]:
     """Scores a model on a folder of data, prints the tables and returns the scores.
 
@@ -118,16 +122,21 @@ def evaluate(
         json_file: file for `document`, or None.
         reader_options: of the data set.
         task_options: of the task, for its predictors, baselines and report.
+        batch_size: samples at once; None for `BATCH_SIZE`.
 
     Raises:
-        ValueError: for an unknown data set or option, or bad data.
+        ValueError: for an unknown data set or option, a batch size that is none, or bad data.
         FileNotFoundError: files are missing.
         ImportError: a package that an option needs is missing.
     """
+    if batch_size is not None and not is_count(batch_size):
+        named = words("`batch_size`", "--batch-size")
+        raise ValueError(f"{named} is a whole number of at least 1. Received: {batch_size!r}.")
     given = dict(task_options or {})
     asked = [each for each in source.task.options if each.command == "evaluate" and given.get(each.python_name)]
     for option in asked:
         check_needs(option.needs)
+    check_asked(asked, source.preset)
     check_writable(asked, given)
     if json_file is not None:
         check_output_file(json_file)
@@ -139,9 +148,8 @@ def evaluate(
     of_report = {name: given.pop(name, None) for name in source.task.names_for("report")}
     of_report = {name: value for name, value in of_report.items() if value is not None}
     report = resolve(source.task.report)(model, **of_report) if of_report else None
-    scores = score_model(
-        model, source, samples, lambda: read(source, data, dataset, "train", **options), limit, progress=True, **given
-    )
+    train = functools.partial(read, source, data, dataset, "train", **options)
+    scores = score_model(model, source, samples, train, limit, True, batch_size, **given)
     if json_file is not None:
         write_json(json_file, document(source, samples, scores, limit))
     said = [] if report is None else ["", report(scores)]

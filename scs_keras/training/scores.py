@@ -56,11 +56,14 @@ class Scores(abc.ABC):
         columns: of the tables.
         notes: what the columns mean, a sentence or two.
         card_axis: the axis of `parts` that a model card has tables of; "" for the scores of all samples.
+        bounds: predictions that are made of the truth, such as what a grid can show of it at best: they stand in the
+            tables, but are not marked as the best.
     """
 
     columns: tuple[Column, ...]
     notes: str = ""
     card_axis: str = ""
+    bounds: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def add(self, target: Any, output: Any, weight: Any, about: Mapping[str, Any]) -> None:
@@ -124,7 +127,7 @@ def by_part(scores: Mapping[str, Scores]) -> dict[str, dict[str, dict[str, dict[
 
 
 def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
-    """All scores as text: tables of all samples, the best of each column with a star, then those of each axis.
+    """All scores as text: tables of all samples, the best of each column but bounds with a star, then of each axis.
 
     Notes of columns stand above the first table that has them; where intervals are known, half of them behind the
     value. A table leaves out predictions that have none of its scores, if others have some.
@@ -138,7 +141,7 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
         notes = [note for note in dict.fromkeys(column.note for column in columns) if note not in told]
         told.update(notes)
         lines += ["", " ".join(notes)] if notes else []
-        lines += ["", *_over_columns(columns, defined(columns, results) or results, intervals)]
+        lines += ["", *_over_columns(columns, defined(columns, results) or results, intervals, first.bounds)]
     remarks = first.remarks(scores)
     lines += ["", *remarks] if remarks else []
     for axis, parts in by_part(scores).items():
@@ -149,7 +152,7 @@ def text_tables(title: str, scores: Mapping[str, Scores]) -> str:
             if column.main:
                 names = defined([column], results) or results
                 chosen = {part: {name: values[name] for name in names} for part, values in parts.items()}
-                lines += ["", *_over_parts(column, chosen)]
+                lines += ["", *_over_parts(column, chosen, first.bounds)]
     return "\n".join(lines)
 
 
@@ -165,18 +168,26 @@ def defined(columns: Sequence[Column], results: Mapping[str, Values]) -> dict[st
 _WIDEST = 110  # characters of a line, about: beyond it a table of parts is turned
 
 
-def _over_columns(columns, results, intervals):
+def best_values(
+    columns: Sequence[Column], results: Mapping[str, Values], bounds: Sequence[str] = ()
+) -> dict[str, float | None]:
+    """{metric: the best of {prediction: {metric: value}}, without the bounds}."""
+    rivals = [values for name, values in results.items() if name not in bounds]
+    return {column.name: column.best([values.get(column.name) for values in rivals]) for column in columns}
+
+
+def _over_columns(columns, results, intervals, bounds):
     rows = {name: [] for name in results}
     for column in columns:
-        for name, cell in _starred(column, {name: values.get(column.name) for name, values in results.items()}).items():
+        for name, cell in _starred(column, results, bounds).items():
             rows[name].append(cell + column.margin(intervals[name].get(column.name)))
     return table_rows([column.title for column in columns], rows)
 
 
-def _over_parts(column, parts):
+def _over_parts(column, parts, bounds):
     cells = {}  # {part: {prediction: text}}
     for part, predictions in parts.items():
-        cells[part] = _starred(column, {name: values.get(column.name) for name, values in predictions.items()})
+        cells[part] = _starred(column, predictions, bounds)
     names = list(dict.fromkeys(name for each in cells.values() for name in each))
     rows = {name: [each.get(name, "-") for each in cells.values()] for name in names}
     lines = table_rows(list(cells), rows, column.title)
@@ -187,12 +198,14 @@ def _over_parts(column, parts):
     )
 
 
-def _starred(column, values):
-    best = column.best(list(values.values()))
-    return {
-        name: column.text(value) + ("*" if value is not None and value == best else " ")
-        for name, value in values.items()
-    }
+def _starred(column, results, bounds):
+    """{prediction: its value as text}, the best with a star."""
+    best, values = best_values([column], results, bounds)[column.name], {}
+    for name, each in results.items():
+        value = each.get(column.name)
+        marked = value is not None and value == best and name not in bounds
+        values[name] = column.text(value) + ("*" if marked else " ")
+    return values
 
 
 def table_rows(header: Sequence[str], rows: Mapping[str, Sequence[str]], corner: str = "") -> list[str]:
@@ -208,19 +221,21 @@ def table_rows(header: Sequence[str], rows: Mapping[str, Sequence[str]], corner:
     ]
 
 
-def markdown_table(columns: Sequence[Column], results: Mapping[str, Values], corner: str = "") -> list[str]:
-    """Lines of a Markdown table of {prediction: {metric: value}}, the best of each column in bold."""
-    best = {column.name: column.best([values.get(column.name) for values in results.values()]) for column in columns}
+def markdown_table(
+    columns: Sequence[Column], results: Mapping[str, Values], corner: str = "", bounds: Sequence[str] = ()
+) -> list[str]:
+    """Lines of a Markdown table of {prediction: {metric: value}}, the best of each column but the bounds in bold."""
+    best = best_values(columns, results, bounds)
 
-    def cell(column, value):
-        text = column.text(value)
-        return f"**{text}**" if value is not None and value == best[column.name] else text
+    def cell(column, name, value):
+        text, marked = column.text(value), value is not None and value == best[column.name] and name not in bounds
+        return f"**{text}**" if marked else text
 
     return [
         f"| {corner} | {' | '.join(column.title for column in columns)} |",
         f"|---|{'---|' * len(columns)}",
         *(
-            f"| {name} | {' | '.join(cell(column, values.get(column.name)) for column in columns)} |"
+            f"| {name} | {' | '.join(cell(column, name, values.get(column.name)) for column in columns)} |"
             for name, values in results.items()
         ),
     ]

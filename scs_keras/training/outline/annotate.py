@@ -31,15 +31,16 @@ def predict(file_source: Source, file: Path, output: Path, beam: int = 1, tries:
 
     Raises:
         FileNotFoundError: there are no boxes, or an image is missing.
-        ValueError: a box lies outside its image, or is none.
+        ValueError: a box lies outside its image, or is none; two images have one name but for the ending.
     """
     boxes = boxes_of(file)
     _check_other_folder(file, output, boxes)
-    model = file_source.load()
     by_image: dict[Path, list[Box]] = {}
     for box in boxes:
         by_image.setdefault(box.path, []).append(box)
     root = Path(os.path.commonpath([path.parent for path in by_image]))
+    _check_names([path.relative_to(root) for path in by_image])
+    model = file_source.load()
     images, failed = {}, []
     for path, its_boxes in by_image.items():
         pixels = np.asarray(picture(path))
@@ -72,6 +73,18 @@ def _check_other_folder(file: Path, output: Path, boxes: Sequence[Box]) -> None:
             f"{option('output', str(output))} is a folder of the images or boxes, whose labelme files would be "
             "overwritten. Give another folder."
         )
+
+
+def _check_names(images: Sequence[Path]) -> None:
+    """Raises ValueError where two files that are written would have one name."""
+    written = {Path(COCO): "the COCO file of all images"}
+    for image in images:
+        labelme = image.with_suffix(".json")
+        if labelme in written:
+            raise ValueError(
+                f"The labelme file of {image} would be {labelme}, like {written[labelme]}. Rename the image."
+            )
+        written[labelme] = f"that of {image}"
 
 
 def _write(place: Path, image: Path, pixels: np.ndarray, traced: Sequence[Traced], gif: bool) -> None:

@@ -47,6 +47,7 @@ class OutlineScores(Scores):
         "IoU on the pixels of the image; an outline of fewer than three different vertices or without area failed and "
         f"counts 0. Classes of fewer than {FEWEST} objects are pooled."
     )
+    bounds = ("ceiling",)
 
     def __init__(self, preset: Preset | None = None):
         self.rows: list[tuple[str, float, bool, int, float | None]] = []  # label, IoU, failed, vertices, clicks

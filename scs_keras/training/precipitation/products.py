@@ -45,6 +45,7 @@ def nowcast(event: RadarEvent, made: Mapping[str, np.ndarray], model: str, obser
         observed: number of images that were seen.
     """
     forecasts = {name: made[name] for name in SHOWN if name in made}
+    filled = event.missing[-observed:] | (made["lost"] > 0 if "lost" in made else False)
     leads = np.arange(1, len(next(iter(forecasts.values()))) + 1)
     following = event.times[-1] + np.round(60 * event.step_minutes * leads).astype("int64")
     return Nowcast(
@@ -53,9 +54,9 @@ def nowcast(event: RadarEvent, made: Mapping[str, np.ndarray], model: str, obser
         times=np.concatenate([event.times[-observed:], following]),
         step_minutes=event.step_minutes,
         valid=event.valid,
-        lost=made["lost"] > 0 if "lost" in made else None,
+        lost=filled,
         km_per_pixel=event.km_per_pixel,
         title=f"{event.name}: forecast by {model}",
         source=event.source,
-        notes=["forecast.gif shows all images that were forecast."],
+        notes=[*event.notes, "forecast.gif shows all images that were forecast."],
     )

@@ -69,7 +69,9 @@ def annotate_many(
         fixed: of each, {index of a vertex: (x, y)}. These are kept, the others are predicted, and what follows the last
             of them until the model ends the outline.
         ends: of each, the index of a fixed vertex up to which it is predicted, from the fixed vertex before it; those
-            after it are fixed, and the outline ends with the last of them. None: the model ends it.
+            after it are fixed, and the outline ends with the last of them. The stretch has as many vertices as lie
+            between the two indices: for another number, give those after it higher or lower ones. None: the model
+            ends it.
         width: of the beam; 1 is greedy.
         tries: the most likely cells that are tried for a first vertex that is not given.
         simplify: vertices that are at most so many pixels from the line between their neighbours are left out; fixed
