@@ -16,6 +16,7 @@ venv: .venv/ready
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	.venv/bin/python -m pip install --quiet --no-deps "tensorflow-serving-api>=2.19"  # no extra can name it: pyproject.toml
+	.venv/bin/python -m pip install --quiet --no-deps "pythie-serving>=3.4"  # TF Serving's other messages, for a test
 	touch $@
 
 # tensorflow-cpu is half the size but exists for x86_64 Linux and Windows only.

@@ -29,8 +29,8 @@ from tests import served_model
 from tests.served_model import HEIGHT, NAME, TIME, WIDTH
 from tests.serving_process import Server
 
-IN_TIME = 5.0  # seconds for a refusal
-SLOWEST = 8.0  # seconds after which a connection that sends nothing more must have ended
+IN_TIME = 5.0  # seconds for a refusal, on a machine that does nothing else
+LONGER = 3.0  # seconds more after which a connection that sends nothing more must have ended
 AT_ONCE = 8
 REFUSED = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED"}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -358,13 +358,17 @@ def cases(count, seed):
 class Fuzzer:
     """Sends cases, `AT_ONCE` at a time, while a neighbour's good requests are answered.
 
+    Args:
+        server: of tests.serving_process.
+        in_time: seconds for a refusal.
+
     Attributes:
         broken: promises that were, with the case.
         answers: how often each answer was given, by kind.
     """
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, server, in_time=IN_TIME):
+        self.server, self.in_time = server, in_time
         self.broken: list[str] = []
         self.answers: collections.Counter = collections.Counter()
         self.slowest = self.neighbours = 0.0
@@ -389,7 +393,7 @@ class Fuzzer:
             answer = await (self._message(case) if case.grpc else self._connection(case))
             took = time.monotonic() - began
             self.answers[case.kind, answer] += 1
-            allowed = SLOWEST if case.rest or case.hang_up else IN_TIME
+            allowed = self.in_time + (LONGER if case.rest or case.hang_up else 0.0)
             if case.kind not in ("slow sender", "half-sent"):
                 self.slowest = max(self.slowest, took)
             fine = re.fullmatch(r"4\d\d", answer) or answer in REFUSED or (case.may_pass and answer in ("200", "OK"))
@@ -401,7 +405,7 @@ class Fuzzer:
         import grpc
 
         try:
-            await self._call(case.data, timeout=30)
+            await self._call(case.data, timeout=30 + self.in_time)
             return "OK"
         except grpc.aio.AioRpcError as error:
             return error.code().name
@@ -415,7 +419,7 @@ class Fuzzer:
             writer.write(case.data)
             if case.hang_up:
                 return "closed"
-            return await asyncio.wait_for(self._answer(reader, writer, case.rest), 30)
+            return await asyncio.wait_for(self._answer(reader, writer, case.rest), 30 + self.in_time)
         except (ConnectionError, asyncio.IncompleteReadError):
             return "closed"
         except TimeoutError:
@@ -437,7 +441,7 @@ class Fuzzer:
         while True:
             began = time.monotonic()
             try:
-                answer = await asyncio.wait_for(self._whole(data), 30)
+                answer = await asyncio.wait_for(self._whole(data), 30 + self.in_time)
                 made = json.loads(answer.split(b"\r\n\r\n", 1)[1])["predictions"][0]["output"]
                 if np.abs(np.array(made).ravel() - expected).max() > 1e-3:
                     self.broken.append("a neighbour was answered wrongly")
@@ -462,12 +466,12 @@ async def _slowly(writer, rest):
         writer.write(byte)
 
 
-def fuzz(server, count, seed, patience=20.0):
+def fuzz(server, count, seed, in_time=IN_TIME, patience=20.0):
     """The `Fuzzer` after so many cases, and by how many MB the server's memory has grown since the first of them."""
-    first = Fuzzer(server)
+    first = Fuzzer(server, in_time)
     asyncio.run(first.run(list(cases(max(50, count // 10), seed + 1))))  # what it needs once
     before = server.megabytes()
-    fuzzer = Fuzzer(server)
+    fuzzer = Fuzzer(server, in_time)
     asyncio.run(fuzzer.run(cases(count, seed)))
     fuzzer.broken += first.broken
     end = time.monotonic() + patience

@@ -76,6 +76,19 @@ def train_several(model):
     return model.fit(SEVERAL, Y[:, 0, 0, 0], batch_size=4, shuffle=False, verbose=0).history
 
 
+def build_scales():
+    """A classifier with flow at two scales, the second half of each clip and shared frames; without draws."""
+    preset = zoo.get_preset("scs_action_17_ucf101")
+    return preset.with_arguments(**{**preset.reduced, "switch": "none"}).make()
+
+
+def train_scales(model):
+    model.run_eagerly = not COMPILED
+    example = model.preset.make_example()
+    x, y = np.concatenate([example, example[:, ::-1]]), np.array([0, 1])
+    return model.fit(x, y, batch_size=2, epochs=2, shuffle=False, verbose=0).history
+
+
 NOWCAST = "scs_precipitation_nowcast_small_radar"
 SHOWERS = np.zeros((1, 5, 32, 40, 1), "float32")
 for t in range(5):
@@ -115,6 +128,10 @@ def main(folder, part="all"):
         model.load_weights(folder / "several_start.weights.h5")
         train_several(model)
         model.save_weights(folder / "several.weights.h5")
+        model = build_scales()
+        model.load_weights(folder / "scales_start.weights.h5")
+        history = train_scales(model)
+        np.savez(folder / "scales.npz", **{log: np.array([float(each) for each in history[log]]) for log in history})
         return
     for name, make in RECURRENT.items():
         model = build_layer(make)

@@ -101,13 +101,13 @@ class Clients:
 
     def predict(self, *arguments, **options):
         """{output: array} by gRPC."""
-        answer = self.prediction.Predict(request(*arguments, **options), 10)
+        answer = self.prediction.Predict(request(*arguments, **options), 60)
         return {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
 
     def refused(self, call, *arguments):
         """(code, text) of a call that has to fail."""
         try:
-            call(*arguments, timeout=10)
+            call(*arguments, timeout=60)
         except grpc.RpcError as error:
             return error.code().name, error.details()
         raise AssertionError("it was answered")
@@ -138,7 +138,7 @@ def status_of(clients, model):
     """{version: (state, code, text)} by gRPC."""
     asked = get_model_status_pb2.GetModelStatusRequest()
     asked.model_spec.name = model
-    answer = clients.models.GetModelStatus(asked, 10)
+    answer = clients.models.GetModelStatus(asked, 60)
     states = get_model_status_pb2.ModelVersionStatus.State
     return {
         each.version: (states.Name(each.state), each.status.error_code, each.status.error_message)
@@ -149,7 +149,7 @@ def status_of(clients, model):
 def metadata_of(clients, model, fields=("signature_def",)):
     asked = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
     asked.model_spec.name = model
-    return clients.prediction.GetModelMetadata(asked, 10)
+    return clients.prediction.GetModelMetadata(asked, 60)
 
 
 def reload_request(*configs):

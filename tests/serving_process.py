@@ -46,7 +46,7 @@ class Server:
     def wait(self):
         self._ready.wait(180)
         if not self.rest:
-            self.process.kill()
+            self.kill()
             raise AssertionError("The server did not start:\n" + "\n".join(self.log))
 
     def runs(self):
@@ -58,8 +58,12 @@ class Server:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 
     def kill(self):
+        """At once; what it has written can still be read in `log`."""
         self.process.kill()
         self.process.wait()
+        self._reader.join()
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def stop(self):
         """SIGTERM; the exit status."""
@@ -67,8 +71,7 @@ class Server:
         try:
             return self.process.wait(40)
         finally:
-            self.process.kill()
-            self._reader.join(5)
+            self.kill()
 
     def __enter__(self):
         return self

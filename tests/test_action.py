@@ -159,6 +159,41 @@ def test_goals_and_schemes_are_arguments():
     assert spatial.objective.streams == ("main", "spatial") and spatial.switch.config["temporal"] == 0.5
 
 
+def test_weights_and_freezing_of_a_backbone_are_arguments(tmp_path, monkeypatch):
+    """With a small network in place of Keras's."""
+    asked = []
+
+    def network(include_top, weights, input_tensor):
+        asked.append(weights)
+        source = keras.utils.get_source_inputs(input_tensor)
+        return keras.Model(source, keras.layers.BatchNormalization()(keras.layers.Conv2D(2, 3)(input_tensor)))
+
+    monkeypatch.setattr(keras.applications, "VGG19", network)
+    given = dict(weights="imagenet", frozen=True)
+    preset = zoo.get_preset("lrcn_action_vgg_ucf101").with_arguments(
+        input_shape=(2, 8, 8, 3), arguments=dict(units=2), backbone_arguments=given, labels=("a", "b")
+    )
+    model = preset.make()
+    model.run_eagerly = True
+    before = model.backbone.get_weights()
+    model.train_on_batch(np.random.default_rng(0).random((2, 2, 8, 8, 3), "float32"), np.array([0, 1]))
+    assert asked == ["imagenet"] and len(before) == 6 and len(model.trainable_variables) == 5  # LSTM 3, classes 2
+    for mine, other in zip(before, model.backbone.get_weights()):
+        np.testing.assert_array_equal(mine, other)
+    model.save_weights(tmp_path / "mine.weights.h5")
+    trained = zoo.load(preset.name, tmp_path / "mine.weights.h5", **preset.changed)
+    assert asked == ["imagenet", None]  # nothing is downloaded for a training that is finished
+    assert all(map(np.array_equal, trained.get_weights(), model.get_weights()))
+
+
+def test_labels_are_in_record_and_card():
+    trained = [preset for preset in zoo.list_presets("action") if preset.has_weights]
+    assert len(trained) >= 7
+    for preset in trained:
+        assert preset.record["labels"] == list(preset.labels)
+        assert f"Classes: {', '.join(preset.labels)}." in preset.card_path.read_text()
+
+
 def test_strides_and_pooling_of_a_convlstm():
     network = ConvLSTMNetwork([dict(filters=2, strides=2, pool=3), 3])
     frames = np.ones((2, 3, 9, 12, 1), "float32")
@@ -226,6 +261,14 @@ def test_importance_takes_the_same_goals():
         check_same_goals(zoo.get_preset("scs_action_small_fight"))
     with pytest.raises(ValueError, match="sub-goals are 'none'"):
         predictors(SimpleNamespace(preset=zoo.get_preset("lrcn_action_small_fight")), importance=True)
+
+
+def test_importance_is_refused_before_data_is_looked_for(tmp_path):
+    fight = Source("fight", zoo.get_preset("scs_action_small_fight"), None, {})
+    with pytest.raises(ValueError, match="T2 less that of T1"):
+        evaluate(fight, tmp_path / "none", task_options=dict(importance=True))
+    with pytest.raises(ValueError, match="T2 less that of T1"):
+        predict(fight, tmp_path / "none", tmp_path / "told", importance=True)
 
 
 # Scores -------------------------------------------------------------------------------------------------------------
@@ -425,17 +468,22 @@ def test_maps_are_drawn(films, tmp_path, monkeypatch):
     assert (tmp_path / "told" / "0.npz.maps.png").exists()
 
 
-def test_every_frame_of_a_file_is_told_once(films, tmp_path, monkeypatch):
+def test_every_frame_of_a_file_is_told_once_as_evaluate_tells_it(films, tmp_path, monkeypatch):
     preset = zoo.get_preset("scs_action_small_thermal")
     arguments = dict(
         arguments=dict(structure=[dict(filters=3, strides=2)]), flow_stages=(0,), input_shape=(4, 8, 8, 3),
         labels=("left", "right"),
     )  # fmt: skip
     source = Source("tiny", preset.with_arguments(**arguments), None, arguments)
-    same_model(source, monkeypatch)
-    predict(source, films / "left" / "0.npz", tmp_path / "told")
-    told = json.loads((tmp_path / "told" / "0.npz.json").read_text())
+    model = same_model(source, monkeypatch)
+    samples = task("action").read("folder", films, "val", source.preset)
+    path = samples.clips[0].path
+    predict(source, path, tmp_path / "told")
+    told = json.loads((tmp_path / "told" / f"{path.name}.json").read_text())
     assert len(told["frames"]) == 9 and [each["seconds"] for each in told["frames"]][:3] == [0.0, 0.04, 0.08]
+    windows = [samples[index] for index in range(3)]  # of frames 1 to 4, 5 to 8, and 9 alone
+    scored = [predictors(model)["model"](x[None], [])[0][weight > 0] for x, _, weight in windows]
+    np.testing.assert_allclose([each["probabilities"] for each in told["frames"]], np.concatenate(scored), atol=1e-5)
 
 
 def test_inputs_that_predict_refuses(films, tmp_path):
@@ -443,8 +491,6 @@ def test_inputs_that_predict_refuses(films, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: holds no videos"):
         predict(source, tmp_path / "empty", tmp_path / "told")
-    with pytest.raises(ValueError, match="T2 less that of T1"):
-        predict(source, films, tmp_path / "told", importance=True)
     lrcn = Source("lrcn", zoo.get_preset("lrcn_action_small_fight"), None, {})
     with pytest.raises(ValueError, match="those of semi-coupled layers. Received: lrcn_action_small_fight"):
         predict(lrcn, films, tmp_path / "told", explain=True)

@@ -13,9 +13,11 @@ import pytest
 
 pytest.importorskip("av", reason="videos are read with PyAV")
 
+from scs_keras.core.trainer import StreamTrainer
 from scs_keras.training.action import folder, hmdb51, kinetics, table, ucf101
 from scs_keras.training.action.datasets import DATASETS
 from scs_keras.training.output import Output
+from scs_keras.training.run import train
 from scs_keras.training.samples import left_out_of, notes_of
 from scs_keras.training.source import Source
 from scs_keras.zoo import get_preset
@@ -358,7 +360,8 @@ def test_broken_files_are_listed_and_left_out_when_the_user_says_so(tmp_path):
     (tmp_path / "2.mp4").write_bytes(b"")
     with pytest.raises(
         ValueError,
-        match=r"2 files cannot be used. .* with skip_broken=True.\n  .*1.mp4: cannot be read as a video .*\n  .*2.mp4: ",
+        match=r"2 files cannot be used. .* with skip_broken=True.\n"
+        r"  labels.csv, line 3: .*1.mp4: cannot be read as a video .*\n  labels.csv, line 4: .*2.mp4: ",
     ):
         table.read(tmp_path, "train", preset())
     with typed("train"), pytest.raises(ValueError, match="with --set skip_broken=true"):
@@ -395,6 +398,27 @@ def test_the_list_of_broken_files_is_in_the_folder_of_the_training(tmp_path):
     assert output.left_out.read_text().splitlines() == ["file,reason", '"a, b.mp4",truncated', "c.mp4,empty"]
     Output(tmp_path / "other").remember(VideoPrediction(), ["0.mp4"])
     assert not (tmp_path / "other" / "left_out.csv").exists()
+
+
+def test_a_training_without_broken_files_lists_them_in_its_folder(tmp_path, monkeypatch):
+    for index, place in enumerate(("train/left", "train/right", "val/left", "val/right")):
+        (tmp_path / "films" / place).mkdir(parents=True)
+        np.savez(tmp_path / "films" / place / f"{index}.npz", frames=np.zeros((4, 8, 8, 3), "uint8"))
+    broken = tmp_path / "films" / "train" / "left" / "broken.npz"
+    broken.write_bytes(b"no frames")
+    monkeypatch.setattr(StreamTrainer, "fit", lambda self, *args, **kwargs: None)
+    settings = [
+        "dataset=folder", "steps=1", "batch_size=2", "model.input_shape=[4, 8, 8, 3]",
+        'model.arguments={"units": 2}', 'model.backbone_arguments={"filters": [2]}',
+    ]  # fmt: skip
+    run = [tmp_path / "films", tmp_path / "run"]
+    with pytest.raises(ValueError, match=r"1 files cannot be used. .*\n  .*broken.npz: cannot be read"):
+        train("lrcn_action_small_fight", *run, settings, verbose=0)
+    assert not (tmp_path / "run").exists()
+    train("lrcn_action_small_fight", *run, [*settings, "skip_broken=true"], verbose=0)
+    with open(tmp_path / "run" / "left_out.csv", newline="") as file:
+        (_, (path, reason)) = csv.reader(file)
+    assert path == str(broken) and reason.startswith("cannot be read")
 
 
 # A folder for each class ----------------------------------------------------------------------------------------------

@@ -177,6 +177,10 @@ def private_names(tree, defined):
 
 
 NOT_KERAS = {"_fields", "_get_function"}  # of a NamedTuple; of a graph of TensorFlow
+WORK_AROUND = {
+    "_FunctionConverterDataInEager",
+    "_replace_variables_by_constants",
+}  # of TensorFlow, with a test of its own
 UNPROMISED = {"jax_state_sync", "train_function", "test_function", "predict_function"}
 TENSORFLOW_STEP = {"train_function"}  # which make_train_function is asked to set
 
@@ -196,6 +200,8 @@ def test_private_keras_is_used_in_one_file():
         names |= {name for name in imported(module) if name.startswith("keras.src")}
         if path.name == "tensorflow_step.py":
             names -= TENSORFLOW_STEP
+        if path == Path("serving/frozen.py"):
+            names -= WORK_AROUND
         wrong += [f"{path} uses {name}" for name in sorted(names)]
         assert "keras.src" not in (PACKAGE / path).read_text(), path
     assert not wrong, wrong

@@ -80,12 +80,17 @@ def test_networks_of_keras(name, size, shape, count):
 def test_pixels_and_layers_by_name(monkeypatch):
     """With a small network in place of Keras's."""
 
+    asked = []
+
     def network(include_top, weights, input_tensor):
+        asked.append(weights)
         x = layers.Conv2D(2, 1, name="first")(input_tensor)
         return keras.Model(keras.utils.get_source_inputs(input_tensor), layers.Conv2D(3, 1, name="second")(x))
 
     monkeypatch.setattr(keras.applications, "VGG16", network)
     model = backbone("vgg16", (16, 16, 3))
+    backbone("vgg16", (16, 16, 3), weights="imagenet")
+    assert asked == [None, "imagenet"]  # weights are downloaded for those who ask
     assert model.output_shape == (None, 16, 16, 3)
     assert backbone("vgg16", (16, 16, 3), until="first").output_shape == (None, 16, 16, 2)
     expected = keras.applications.vgg16.preprocess_input(255 * IMAGES)
@@ -110,6 +115,15 @@ def test_weights_of_a_file(monkeypatch, tmp_path):
     model = backbone("resnet_18", (16, 16, 3))
     model.save_weights(tmp_path / "mine.weights.h5")
     assert_close(backbone("resnet_18", (16, 16, 3), weights=tmp_path / "mine.weights.h5")(IMAGES), model(IMAGES))
+
+
+def test_without_a_network_weights_are_a_file(monkeypatch):
+    def offline(**arguments):
+        raise Exception("URL fetch failure on https://...: None -- no route")
+
+    monkeypatch.setattr(keras.applications, "VGG16", offline)
+    with pytest.raises(OSError, match="weights of 'vgg16' cannot be downloaded .URL fetch failure.* path of that file"):
+        backbone("vgg16", (16, 16, 3), weights="imagenet")
 
 
 @pytest.mark.parametrize("long_sequence", [None, LTSC(3)])
@@ -165,6 +179,7 @@ def test_a_backbone_of_keras_hub():
         (lambda: backbone("resnet18"), "There is no backbone 'resnet18'. Did you mean 'resnet_18'"),
         (lambda: backbone("vgg16", (32, 32, 1)), r"three channels, RGB. Received: input_shape=\(32, 32, 1\)"),
         (lambda: backbone("googlenet", weights="imagenet"), "no ImageNet weights for 'googlenet'. Allowed: 'vgg16'"),
+        (lambda: backbone("vgg16", weights="imagenett"), "no file of weights 'imagenett' for the backbone 'vgg16'. Give"),
         (lambda: on_features(make(small())), "a frozen backbone makes them.*trainable=True"),
         (
             lambda: on_features(

@@ -113,6 +113,16 @@ def test_publish_needs_a_finished_training(tmp_path):
         cli.main(["publish", str(tmp_path), "--data", str(tmp_path)])
 
 
+def test_export_needs_a_finished_training(tmp_path):
+    run, output = tmp_path / "run", tmp_path / "served"
+    run.mkdir()
+    (run / "recipe.json").write_text('{"format": 2, "recipe": "precipitation_radar", "settings": {"arguments": {}}}')
+    message = f"holds no finished training: .* is missing. Go on with it: scs-keras train {run} --data DIR"
+    with pytest.raises(SystemExit, match=message):
+        cli.main(["export", str(run), "--output", str(output)])
+    assert not output.exists()
+
+
 def test_missing_backend_says_what_to_type():
     result = run("evaluate", PRESET, "--data", ".", KERAS_BACKEND="torch_that_is_not_there")
     assert result.returncode != 0 and 'pip install "scs-keras[tensorflow]"' in result.stderr

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scs_keras.serving import Client, ServingError
+from scs_keras.serving import client as client_module
 from scs_keras.serving.values import Signature, Tensor, batch_of
 from tests import served_model
 from tests.served_model import clips, expected
@@ -188,8 +189,31 @@ def service(served):
 
 @pytest.fixture
 def client(served, service):
-    with Client(served[1], served_model.NAME, timeout=5) as made:
+    with Client(served[1], served_model.NAME) as made:
         yield made
+
+
+def test_pixels_are_read_at_once_as_one_by_one():
+    """From the packed values of a message; what holds no bytes is left to TensorFlow."""
+    from tensorflow import make_ndarray, make_tensor_proto
+    from tensorflow.core.framework import tensor_pb2
+
+    from scs_keras.serving import client_grpc
+    from scs_keras.serving.server.tensors import encoded
+
+    dice = np.random.default_rng(0)
+    for pixels in (
+        np.arange(256, dtype="uint8"),
+        *(dice.integers(0, 256, (2, 5, size), "uint8") for size in (1, 13, 40)),
+    ):
+        message = tensor_pb2.TensorProto.FromString(encoded(pixels))
+        assert np.array_equal(client_grpc._pixels(message), pixels.ravel())
+        for read in (client_grpc._array, make_ndarray):
+            assert np.array_equal(read(message), pixels)
+    for values in ([1, 300], [5, -1], [2**31 - 1]):
+        assert client_grpc._pixels(tensor_pb2.TensorProto(dtype=4, int_val=values)) is None
+    seven = tensor_pb2.TensorProto(dtype=4, int_val=[7], tensor_shape=make_tensor_proto(np.zeros(5)).tensor_shape)
+    assert client_grpc._array(seven).tolist() == [7] * 5  # one value stands for all
 
 
 @pytest.mark.parametrize("as_content", [True, False])
@@ -260,12 +284,17 @@ def test_a_model_that_sees_all_frames_at_once_has_no_stream(client, monkeypatch)
 # Failures -----------------------------------------------------------------------------------------------
 
 
-def test_unavailable_is_repeated_with_growing_pauses(client, service, monkeypatch):
-    from scs_keras.serving import client as module
+@pytest.fixture
+def pauses(monkeypatch):
+    """The pauses of a client, which take no time: only they move its clock."""
+    made = []
+    clock = SimpleNamespace(monotonic=lambda: sum(made), sleep=made.append)
+    monkeypatch.setattr(client_module, "time", clock)
+    return made
 
-    pauses = []
-    monkeypatch.setattr(module.time, "sleep", pauses.append)
-    monkeypatch.setattr(module.random, "uniform", lambda low, high: high)
+
+def test_unavailable_is_repeated_with_growing_pauses(client, service, pauses, monkeypatch):
+    monkeypatch.setattr(client_module.random, "uniform", lambda low, high: high)
     client.predict(clips(1))
     service.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 4
     client.predict(clips(1))
@@ -280,12 +309,11 @@ def test_other_refusals_are_not_repeated_and_carry_the_reason(client, service):
         assert (error.value.code, error.value.message, len(service.failures)) == (code, f"why {code}", 1)
 
 
-def test_repetitions_end_with_the_time(served, service):
+def test_repetitions_end_with_the_time(client, service, pauses):
     service.failures = [(grpc.StatusCode.UNAVAILABLE, "starting")] * 1000
-    started = time.monotonic()
-    with Client(served[1], "fading", timeout=0.4) as client, pytest.raises(ServingError, match="UNAVAILABLE: starting"):
+    with pytest.raises(ServingError, match="UNAVAILABLE: starting"):
         client.predict(clips(1))
-    assert 0.1 < time.monotonic() - started < 30 and len(service.failures) < 999
+    assert client.timeout - 2 < sum(pauses) < client.timeout and len(service.failures) == 999 - len(pauses)
 
 
 def test_answers_of_another_model(client, service):
@@ -303,15 +331,15 @@ def test_answers_of_another_model(client, service):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "http://127.0.0.1:1"])
-def test_no_server(address):
-    with Client(address, "fading", timeout=0.3) as client, pytest.raises(ServingError) as error:
+def test_no_server(address, pauses):
+    with Client(address, "fading") as client, pytest.raises(ServingError) as error:
         client.predict(clips(1))
     assert f"UNAVAILABLE: no server answers at {address}" in str(error.value)
     assert "Start one: scs-keras serve DIR" in str(error.value)
 
 
 def test_which_model(client):
-    with Client(client.address, timeout=1) as other, pytest.raises(ValueError) as error:
+    with Client(client.address) as other, pytest.raises(ValueError) as error:
         other.predict(clips(1))  # this server has no health service, as TF Serving by default
     assert str(error.value).endswith(f"does not tell what it serves. Type: Client('{client.address}', 'NAME').")
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,11 +16,13 @@ from scs_keras.training.driving.predictors import Streamed, predictors
 from scs_keras.training.driving.recipe import Steering
 from scs_keras.training.driving.samples import DrivingSamples
 from scs_keras.training.driving.scores import DrivingScores, angle_scores
-from scs_keras.training.evaluate import score
+from scs_keras.training.evaluate import evaluate, score
 from scs_keras.training.recipe import with_settings
+from scs_keras.training.source import Source
 from scs_keras.training.task import task
 from scs_keras.zoo.driving.builder import build
 from scs_keras.zoo.driving.model import AngleError, AngleHead
+from scs_keras.zoo.words import typed
 from tests.checks import assert_close, in_own_process, randomize, sigmoid, to_numpy
 
 SMALL = ("scs_driving_small_rc", "lstm_driving_small_rc", "cnn_driving_small_rc")
@@ -308,8 +311,16 @@ def test_importance_scores_both_streams_and_is_refused_without_the_same_goals():
     model, samples = tiny(sub_goals="same"), drive_samples()
     found = score(predictors(model, importance=True), samples, lambda: DrivingScores(model.preset))
     assert list(found) == ["model", "spatial", "temporal"] and found["model"].outputs != found["temporal"].outputs
-    with pytest.raises(ValueError, match="both must learn the main goal. Received: scs_driving_small_rc"):
+    with pytest.raises(
+        ValueError, match="both must learn the main goal. Received: scs_driving_small_rc.* Train one with"
+    ):
         predictors(tiny(), importance=True)
+    rc, asked = zoo.get_preset("scs_driving_small_rc"), dict(importance=True)
+    with (
+        typed("evaluate"),
+        pytest.raises(ValueError, match="sub-goals are 'flow'. Train one with --set model.sub_goals="),
+    ):
+        evaluate(Source("rc", rc, None, {}), "nowhere", task_options=asked)
 
 
 # The recipe ---------------------------------------------------------------------------------------------------------
@@ -364,11 +375,34 @@ def test_readers_take_what_the_recipe_sets():
     assert options == set(READING)
 
 
+@pytest.mark.parametrize("sub_goals, per_frame", [("none", False), ("same", True)])
+def test_a_step_with_other_goals_and_no_switch(sub_goals, per_frame):
+    settings = [f"model.sub_goals={sub_goals}", "model.switch=none", f"model.per_frame={str(per_frame).lower()}"]
+    shapes = [f"model.input_shape={list(SHAPE)}", 'model.arguments={"structure": [{"filters": 3, "strides": 2}]}']
+    recipe = with_settings(Steering(), [*settings, *shapes])
+    recipe.check()
+    model = recipe.model(None)
+    model.run_eagerly = True
+    x, y = recipe.pair(model, (pixels(4), np.full((4, 3, 1) if per_frame else (4, 1), 5.0, "float32")))
+    logs = model.train_on_batch(x, y, return_dict=True)
+    parts = {"main_loss", "spatial_loss", "temporal_loss"} if sub_goals == "same" else set()
+    assert set(logs) == {"loss", "accuracy_3", "accuracy_6", *parts} and all(map(np.isfinite, logs.values()))
+    assert model(x).shape == y.shape
+
+
+def test_nobody_is_told_to_drive_with_it():
+    cards = [preset.card_path for preset in zoo.list_presets("driving") if preset.has_weights]
+    assert len(cards) >= 3 and all("Never steer a car with it." in card.read_text() for card in cards)
+    for page in ("README.md", "docs/tasks/driving.md"):
+        assert "not for driving a car" in (Path(__file__).parents[1] / page).read_text()
+
+
 def test_validation_logs_r2():
-    from scs_keras.training.driving.validation import Validation
+    from scs_keras.training.validation import Validation
 
     model, samples = tiny(), drive_samples()
-    callback, logs = Validation(samples, 5), {}
+    names = ("r2", "mse", "accuracy_6")
+    callback, logs = Validation(samples, 5, names), {}
     callback.set_model(model)
     callback.on_epoch_end(0, logs)
     outputs = [
@@ -376,7 +410,7 @@ def test_validation_logs_r2():
     ]
     targets = np.array([samples.about(index)["degrees"] for index in (0, 2, 5, 8, 11)])
     expected = angle_scores(targets, np.array(outputs), 25.0)
-    assert logs == {f"val_{name}": pytest.approx(expected[name], rel=1e-4) for name in ("r2", "mse", "accuracy_6")}
+    assert logs == {f"val_{name}": pytest.approx(expected[name], rel=1e-4) for name in names}
 
 
 def test_a_model_of_single_frames_has_nothing_to_stream():

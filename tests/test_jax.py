@@ -20,10 +20,12 @@ from tests.jax_training import (
     SHOWERS,
     build_layer,
     build_model,
+    build_scales,
     build_several,
     call,
     load_preset,
     train,
+    train_scales,
     train_several,
 )  # fmt: skip
 
@@ -105,10 +107,11 @@ def test_training_is_the_same_where_no_draws_are_made(name, folder):
 
 
 @pytest.mark.slow
-def test_several_inputs_in_clips_train_the_same(tmp_path):
-    model = build_several()
+def test_several_inputs_and_several_scales_in_clips_train_the_same(tmp_path):
+    model, scales = build_several(), build_scales()
     randomize(model)
     model.save_weights(tmp_path / "several_start.weights.h5")
+    scales.save_weights(tmp_path / "scales_start.weights.h5")
     before = model.get_weights()
     run_on_jax(tmp_path, "several")
     train_several(model)
@@ -116,6 +119,10 @@ def test_several_inputs_in_clips_train_the_same(tmp_path):
     ours = model.get_weights()
     model.load_weights(tmp_path / "several.weights.h5")
     assert_close(model.get_weights(), ours)
+    found, history = arrays(tmp_path / "scales.npz"), train_scales(scales)
+    assert {"loss", "main_loss", "spatial_loss", "temporal_loss", "overlap_loss"} <= set(found) == set(history)
+    for log, values in found.items():
+        assert values.tolist() == pytest.approx(history[log], rel=1e-3), log
 
 
 @pytest.mark.slow

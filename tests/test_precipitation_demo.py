@@ -14,6 +14,7 @@ from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.precipitation.summary import SUMMARY, summary_table, takeaway
 from scs_keras.training.scores import defined
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT, SAMPLE
+from tests.radar_case import odim, storm
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed (extra pictures)")
 pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra pictures)")
@@ -167,10 +168,25 @@ def test_predict_draws_all_products(tmp_path, drawn):
         np.testing.assert_allclose(written["rain"][23], event.rain_mm_h[-1], atol=0.04)  # below 0 dBZ is dry
 
 
+def test_predict_marks_images_that_were_not_there(tmp_path, drawn):
+    (tmp_path / "radar").mkdir()
+    for index in (0, 1, 2, 4):
+        odim(tmp_path / "radar" / f"{index}.h5", storm()[index], index)
+    said = predict.predict(source(Products(lost=[0])), tmp_path / "radar", tmp_path, format="odim")
+    assert "Missing and filled along the flow: the image of 2018-08-24 18:15." in said
+    assert "no quantity for probabilities: format='netcdf' writes them too" in said
+    nowcast = drawn["forecast.png"]
+    assert list(nowcast.lost) == [True, False, False, True, False]
+    assert nowcast.notes[0].startswith("Missing and filled")
+
+
 def test_predict_draws_a_model_of_one_forecast(tmp_path, drawn):
     model = types.SimpleNamespace(preset=PRESET, predict=lambda x, verbose: x[:, -2:] * 0.5)
     predict.predict(source(model), SAMPLE, tmp_path)
     nowcast = drawn["forecast.gif"]
-    assert list(nowcast.forecasts) == ["model"] and nowcast.lost is None
+    assert list(nowcast.forecasts) == ["model"] and not nowcast.lost.any()
     assert nowcast.forecasts["model"].shape == (2, 256, 256, 1)
     assert nowcast.title == f"meteonet_SE_20160828a: forecast by {demo.SHOWN}"
+    model.fills_lost = True  # an earlier model, which does not say which
+    predict.predict(source(model), SAMPLE, tmp_path)
+    assert drawn["forecast.gif"].lost.shape == (5,)

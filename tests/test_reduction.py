@@ -87,6 +87,8 @@ def test_in_clips(reduce, weights):
     total = sum(len(part) for part in frames)
     expected = sum(len(part) / total * np.mean((each[:, part].mean(axis=1) - Y) ** 2) for part in frames if part)
     options = {} if weights is None else dict(sample_weight=weights)
+    of_other_backends = model.compute_loss(X, Y, training=True, **options)  # which take one gradient of everything
+    assert float(of_other_backends) == pytest.approx(expected, rel=1e-4)
     logs = step_logs(model, Y, **options)
     assert logs["loss"] == pytest.approx(expected, rel=1e-4)
     assert logs["mse"] == pytest.approx(np.mean((each[:, sum(frames, [])].mean(axis=1) - Y) ** 2), rel=1e-4)

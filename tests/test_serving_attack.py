@@ -26,9 +26,9 @@ def folder(tmp_path_factory):
 
 
 def test_broken_requests(folder):
-    """The longer run: python -m tests.fuzz_serving --requests 10000."""
+    """The longer run, which also measures that each answer comes in 5 s: python -m tests.fuzz_serving."""
     with Server(folder, "--sessions") as server:
-        fuzzer, _ = fuzz_serving.fuzz(server, 250, seed=0)
+        fuzzer, _ = fuzz_serving.fuzz(server, 250, seed=0, in_time=60.0)
         assert fuzzer.broken == []
         kinds = {kind for kind, _ in fuzzer.answers}
         assert len(kinds) > 15 and fuzzer.count_of_neighbour > 5, kinds

@@ -1,5 +1,6 @@
 """The local server as clients see it: paths, codes, messages, limits; one server of a tiny model for all."""
 
+import gc
 import gzip
 import json
 import socket
@@ -14,10 +15,12 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from serving_case import Clients, metadata_of, reload_request, request, served, status_of, write_model
 
+from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.server.loaded import Loaded
 from scs_keras.serving.server.run import local_server
 
-LIMITS = dict(max_body_mb=1, max_values=5000, max_pixels=10_000, body_timeout=0.5, timeout=5.0)
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+LIMITS = dict(max_body_mb=1, max_values=5000, max_pixels=10_000, body_timeout=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_status_and_metadata_by_rest(clients):
 
 
 def test_predict_by_grpc(clients):
-    answer = clients.prediction.Predict(request("tiny", {"x": np.float32([1, 2])}), 10)
+    answer = clients.prediction.Predict(request("tiny", {"x": np.float32([1, 2])}), 60)
     assert (answer.model_spec.name, answer.model_spec.version.value) == ("tiny", 3)
     assert answer.model_spec.signature_name == "serving_default"
     assert list(answer.outputs["y"].float_val) == [2.5, 3.0] and not answer.outputs["y"].tensor_content
@@ -239,7 +242,7 @@ def test_other_calls_that_grpc_refuses(clients):
         assert code == "INVALID_ARGUMENT" and "signature method_name to be" in said
     asked = inference_pb2.MultiInferenceRequest()
     assert clients.refused(clients.prediction.MultiInference, asked)[0] == "UNIMPLEMENTED"
-    call = clients.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    call = clients.channel.unary_unary(PREDICT)
     assert clients.refused(call, b"\x0a\xff\xff") == ("INVALID_ARGUMENT", "The message cannot be parsed.")
 
 
@@ -266,7 +269,7 @@ def test_an_output_filter_chooses(clients):
 
 def test_health(clients):
     stub = health_pb2_grpc.HealthStub(clients.channel)
-    assert stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status == health_pb2.HealthCheckResponse.SERVING
+    assert stub.Check(health_pb2.HealthCheckRequest(), timeout=60).status == health_pb2.HealthCheckResponse.SERVING
 
 
 # Metrics ------------------------------------------------------------------------------------------------------------
@@ -323,7 +326,7 @@ def test_gzip(clients):
     assert error(clients.post("tiny:predict", b"no gzip", headers=headers))[0] == 400
 
 
-def raw(clients, data, wait=3):
+def raw(clients, data, wait=60):
     """What the server answers to bytes before it closes the connection."""
     with socket.create_connection(("127.0.0.1", clients.server.rest_port), timeout=wait) as connection:
         connection.sendall(data)
@@ -342,6 +345,69 @@ def test_slow_senders_and_broken_heads_do_not_stay(clients):
     assert raw(clients, b"no http\r\n\r\n").startswith(b"HTTP/1.1 400")
     assert raw(clients, b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000).startswith(b"HTTP/1.1 431")
     assert clients.post("tiny:predict", {"instances": [1]}).status_code == 200
+
+
+def test_bodies_together_have_a_limit(folder, monkeypatch):
+    """Many large ones at once would fill the memory; those that have ended count no more."""
+    free = threading.Event()
+
+    def held(self, *arguments):
+        free.wait(60)
+        return run(self, *arguments)
+
+    run, large = Loaded.run, '{"instances": [1], "x": "' + "y" * 1_000_000 + '"}'
+    with served(folder, max_bodies_mb=2, max_body_mb=2) as clients:
+        core = clients.server.core
+        monkeypatch.setattr(Loaded, "run", held)
+        first = request("tiny", {"x": np.zeros(250_000, "float32")})
+        running = clients.prediction.Predict.future(first, 60)
+        while core.held < 1_000_000:
+            time.sleep(0.01)
+        threads = [threading.Thread(target=clients.post, args=("tiny:predict", large))]
+        threads[0].start()
+        while core.held < 2_000_000:
+            time.sleep(0.01)
+        said = "The bodies of all requests in work together have 2 MiB, the most here; `max_bodies_mb` allows more."
+        assert error(clients.post("tiny:predict", large)) == (429, said)
+        packed = gzip.compress(large.encode())
+        assert error(clients.post("tiny:predict", packed, headers={"content-encoding": "gzip"})) == (429, said)
+        assert clients.refused(clients.prediction.Predict, first) == ("RESOURCE_EXHAUSTED", said)
+        free.set()
+        threads[0].join()
+        running.result()
+        while core.held:
+            time.sleep(0.01)
+        assert clients.post("tiny:predict", large).json() == {"predictions": [2.5]}
+
+
+def test_what_was_refused_is_not_kept(clients):
+    """Without the garbage collector: the last generation of it comes late, and a request may have 32 MB."""
+    refused = lambda: [each for each in gc.get_objects() if isinstance(each, ServingError)]  # noqa: E731
+    gc.collect()
+    gc.disable()
+    try:
+        assert refused() == []
+        for path, body in (
+            ("tiny:predict", '{"instances": ['), ("tiny:predict", '{"instances": ["x"]}'), ("nope:predict", "{}"), ("", ""),
+            ("tiny:predict", '{"signature_name": "picky", "instances": [-1]}'), ("tiny:predict", " " * 1_100_000),
+        ):  # fmt: skip
+            assert clients.post(path, body).status_code >= 400
+        for packed in (b"no gzip", gzip.compress(bytes(2_000_000)), gzip.compress(b"{}")[:-2]):
+            headers = {"content-encoding": "gzip"}
+            assert clients.post("tiny:predict", packed, headers=headers).status_code in (400, 413)
+        for asked in (
+            request("tiny", {"x": "text"}),
+            request("tiny", {"x": [-1.0]}, signature="picky"),
+            request("", {}),
+        ):
+            clients.refused(clients.prediction.Predict, asked)
+        clients.refused(clients.channel.unary_unary(PREDICT), b"no message")
+        end = time.monotonic() + 30
+        while refused() and time.monotonic() < end:  # an answer can be here before its request has ended
+            time.sleep(0.05)
+        assert refused() == []
+    finally:
+        gc.enable()
 
 
 def test_deadlines(clients, monkeypatch):
@@ -365,17 +431,17 @@ def test_too_many_at_a_time_and_a_full_queue(folder, monkeypatch):
     free = threading.Event()
 
     def held(self, *arguments):
-        free.wait(10)
+        free.wait(60)
         return run(self, *arguments)
 
     run = Loaded.run
     with served(folder, max_concurrency=4, max_queue=1, batch_threads=1) as clients:
         monkeypatch.setattr(Loaded, "run", held)
         asked = [request("tiny", {"x": np.float32([number])}) for number in range(2)]
-        running = [clients.prediction.Predict.future(asked[0], 10)]
+        running = [clients.prediction.Predict.future(asked[0], 60)]
         while not clients.server.core._batcher._running:
             time.sleep(0.01)
-        running.append(clients.prediction.Predict.future(asked[1], 10))
+        running.append(clients.prediction.Predict.future(asked[1], 60))
         while not clients.server.core._batcher._waiting:
             time.sleep(0.01)
         assert error(clients.post("tiny:predict", {"instances": [1]}))[0] == 429
@@ -400,7 +466,7 @@ def test_a_token_is_asked_for(folder, tmp_path):
         assert clients.refused(clients.prediction.Predict, asked)[0] == "UNAUTHENTICATED"
         assert clients.prediction.Predict(asked, 10, metadata=tuple(right.items())).outputs["y"].float_val == [2.5]
         health = health_pb2_grpc.HealthStub(clients.channel)
-        assert health.Check(health_pb2.HealthCheckRequest(), timeout=10).status == 1
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=60).status == 1
 
 
 def test_tls(folder, tmp_path):
@@ -430,7 +496,7 @@ def test_a_reload_names_no_folder_of_its_own(folder, tmp_path):
     with served(folder) as clients:
         call = clients.models.HandleReloadConfigRequest
         config = dict(name="renamed", base_path=str(folder), model_platform="tensorflow")
-        call(reload_request(config), timeout=10)
+        call(reload_request(config), timeout=60)
         assert clients.predict("renamed", {"x": 1.0})["y"] == 2.5
         assert clients.refused(clients.prediction.Predict, request("tiny", {"x": 1.0}))[0] == "NOT_FOUND"
         write_model(tmp_path / "other" / "1")
@@ -438,7 +504,7 @@ def test_a_reload_names_no_folder_of_its_own(folder, tmp_path):
         assert code == "INVALID_ARGUMENT" and "no folder that this server was started with" in said
         assert clients.refused(call, reload_request())[0] == "INVALID_ARGUMENT"
         labelled = config | {"version_labels": {"stable": 3}}
-        call(reload_request(labelled), timeout=10)
+        call(reload_request(labelled), timeout=60)
         assert clients.predict("renamed", {"x": 1.0}, label="stable")["y"] == 2.5
         code, said = clients.refused(call, reload_request(config | {"version_labels": {"stable": 4}}))
         assert code == "FAILED_PRECONDITION" and "Request to assign label to 4 of model renamed" in said
@@ -450,7 +516,7 @@ def test_at_the_end_requests_in_work_finish_and_new_ones_hear_why(folder, monkey
     free = threading.Event()
 
     def held(self, *arguments):
-        free.wait(10)
+        free.wait(60)
         return run(self, *arguments)
 
     run = Loaded.run
@@ -458,7 +524,7 @@ def test_at_the_end_requests_in_work_finish_and_new_ones_hear_why(folder, monkey
         clients = Clients(server)
         clients.post("tiny:predict", {"instances": [1]})
         monkeypatch.setattr(Loaded, "run", held)
-        running = clients.prediction.Predict.future(request("tiny", {"x": 1.0}), 10)
+        running = clients.prediction.Predict.future(request("tiny", {"x": 1.0}), 60)
         while not server.core._batcher._running:
             time.sleep(0.01)
         server.core.draining = True

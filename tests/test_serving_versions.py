@@ -309,7 +309,7 @@ def test_a_damaged_file_of_warm_up_keeps_a_version_out(tmp_path):
             pass
 
 
-def wait_for(condition, seconds=20):
+def wait_for(condition, seconds=60):
     import time
 
     end = time.monotonic() + seconds

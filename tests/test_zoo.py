@@ -67,8 +67,11 @@ def test_there_is_a_golden_output_for_each_trained_preset():
 
 def test_a_card_says_which_formats_were_compared(monkeypatch):
     preset = TRAINED[0]
-    monkeypatch.setattr(type(preset), "record", {**preset.record, "formats": {"onnx": 2.1e-6, "litert": None}})
-    assert "from the model in its own numbers: onnx 2e-06, not litert (`python benchmarks/formats" in model_card(preset)
+    formats = {"onnx": {"whole": 2.1e-6}, "litert": None}
+    monkeypatch.setattr(type(preset), "record", {**preset.record, "formats": formats})
+    assert "in its own numbers: onnx 2e-06, not litert; `python benchmarks/formats" in model_card(preset)
+    formats["onnx"]["streamed"] = 1.0
+    assert "(streamed: pixels in steps, other values relative): onnx 2e-06 (1), not litert;" in model_card(preset)
 
 
 @pytest.mark.parametrize("preset", TRAINED, ids=lambda preset: preset.name)

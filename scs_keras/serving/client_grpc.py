@@ -1,10 +1,12 @@
 """TF Serving's gRPC, from the client's side, by the official stubs."""
 
+import math
 from typing import Any
 
 from scs_keras.serving.client import Version
 from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.values import NUMPY, Arrays, Signature, Tensor
+from scs_keras.serving.wire import INT_VAL, unpacked, varint
 
 OPTIONS = [  # a client's own limit of what it receives is 4 MB; a server that comes back is looked for after 0.1 s
     ("grpc.max_receive_message_length", -1),
@@ -78,7 +80,7 @@ class Grpc:
         if answer.model_spec.name not in ("", model):
             said = f"The answer is of another model: expected {model}, received {answer.model_spec.name}."
             raise ServingError("INTERNAL", said)
-        return {key: tf.make_ndarray(each) for key, each in answer.outputs.items()}  # typed lists and tensor_content
+        return {key: _array(each) for key, each in answer.outputs.items()}
 
     def close(self) -> None:
         """Ends the connection."""
@@ -121,6 +123,29 @@ def _specify(spec, model, version):
         spec.version_label = version
     elif version is not None:
         spec.version.value = version
+
+
+def _array(proto):
+    """The values of a TensorProto, a typed list or tensor_content."""
+    import tensorflow as tf
+
+    if proto.dtype == tf.uint8.as_datatype_enum and proto.int_val:
+        sizes = [axis.size for axis in proto.tensor_shape.dim]
+        pixels = _pixels(proto)
+        if pixels is not None and pixels.size == math.prod(sizes):
+            return pixels.reshape(sizes)
+    return tf.make_ndarray(proto)
+
+
+def _pixels(proto):
+    """All at once from the packed values, which TensorFlow takes one by one; None where there is anything else."""
+    head = type(proto)(dtype=proto.dtype, tensor_shape=proto.tensor_shape).SerializeToString()
+    content = proto.SerializeToString()[len(head) :]
+    size = len(content) - 1
+    for length in range(1, min(6, size)):  # bytes that say how many follow
+        if content.startswith(varint(INT_VAL << 3 | 2) + varint(size - length)):
+            return unpacked(content[1 + length :])
+    return None
 
 
 def _tensors(infos):

@@ -9,14 +9,18 @@ def frozen(function: Any, inputs: list[str], outputs: list[str]) -> Any:
     TensorFlow's optimiser, which tf2onnx calls, cannot sort the graph of some SavedModels ("couldn't be sorted in
     topological order"; seen with several inputs). What disturbs it are control dependencies, which order side effects.
     A model that predicts has none, so they are left out; `tests/test_conformance_export.py` fails once that is not
-    needed.
+    needed. Here are also the first two steps of TensorFlow's `convert_variables_to_constants_v2`: its third makes a
+    function of the graph again, which nobody calls and which takes a third of the whole conversion to ONNX.
     """
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tensorflow.python.framework import convert_to_constants
     from tf2onnx import tf_loader
 
-    constant = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
-    graph_def = tf_loader.fix_freezing_errors_part2(constant.graph.as_graph_def(add_shapes=True))
+    data = convert_to_constants._FunctionConverterDataInEager(
+        function, lower_control_flow=False, aggressive_inlining=True
+    )
+    graph_def, _ = convert_to_constants._replace_variables_by_constants(data)
+    graph_def = tf_loader.fix_freezing_errors_part2(graph_def)
     for node in graph_def.node:
         node.input[:] = [each for each in node.input if not each.startswith("^")]
     with tf.Graph().as_default() as graph, tf_loader.tf_session(graph=graph):

@@ -12,7 +12,7 @@ from scs_keras.serving.saved_model import as_served
 from scs_keras.serving.signatures import taken, values_of
 from scs_keras.zoo.values import Values
 
-ABSOLUTE = 1e-5  # in the model's range, or of it where it is known
+ABSOLUTE = 1e-5  # of the model's range where it is known, else absolute and, beyond 1 as of logarithms, of the value
 OF_NOISE = 1e-4  # likewise, of white noise: what warps images finds no flow in it
 RELATIVE = 2e-4  # in the preset's own floating point: of the value, or of `SMALLEST` where it is less
 SMALLEST = 0.1  # of the range of the values, or without one 0.1 of their unit, as 0.1 mm/h
@@ -68,7 +68,7 @@ class Reference:
         if "explain" in self.signatures:
             maps = dict.fromkeys(self.signatures["explain"].outputs, Values())
             self.cases.append(self._case("explain", "explain", given, RELATIVE, maps))
-        moving = {name: _moving(preset, name, taken(model, name), each, 3) for name, each in shapes.items()}
+        moving = {name: moving_input(preset, name, taken(model, name), each, 3) for name, each in shapes.items()}
         self.stream = moving | {name: self._twice(moving[name], name, shapes[name]) for name in self.sequences}
         self.streamed = self.stream_of(self.run) if "step" in self.signatures else []
 
@@ -179,7 +179,7 @@ def differences(found: Any, expected: Any, values: Values, allowed: float) -> di
         found, expected: arrays.
         values: what they are.
         allowed: for floating point: `RELATIVE` means a relative difference, else it is of the range of the values, or
-            without one absolute.
+            without one absolute, and relative to values beyond 1, whose digits are fewer.
 
     Returns:
         difference: the largest: of pixels in steps; of floating point as `allowed` says, relative to the larger of the
@@ -211,7 +211,9 @@ def _scale(expected, values, allowed):
     """What a difference is divided by."""
     limited = values.low is not None and values.high is not None
     size = values.high - values.low if limited else 1.0
-    return np.maximum(np.abs(expected), SMALLEST * size) if allowed == RELATIVE else size
+    if allowed == RELATIVE:
+        return np.maximum(np.abs(expected), SMALLEST * size)
+    return size if limited else np.maximum(np.abs(expected), size)
 
 
 def _largest(values):
@@ -244,11 +246,11 @@ def _noise(scaled):
 
 def _golden_and_moving(preset, name, values, shape):
     golden = _golden(preset, name, values, shape)
-    return np.concatenate([golden, _moving(preset, name, values, shape, 3)])
+    return np.concatenate([golden, moving_input(preset, name, values, shape, 3)])
 
 
-def _moving(preset, name, values, shape, batch):
-    """Moving frames, or a picture of them; whole numbers are those of the example."""
+def moving_input(preset: Any, name: str, values: Values, shape: tuple[int, ...], batch: int) -> np.ndarray:
+    """An input of that shape and name: moving frames, or a picture of them; whole numbers are those of the example."""
     if values.dtype == "int32":
         return np.repeat(np.asarray(preset.make_example()[name], "int32"), batch, axis=0)
     frames = moving_frames(values, (batch, *(1,) * (4 - len(shape)), *shape))
@@ -258,7 +260,7 @@ def _moving(preset, name, values, shape, batch):
 def _golden(preset, name, values, shape):
     """The preset's example in its own values, as large as the frames; of models that give no frames, another."""
     if len(preset.output_shape) < 3 or not isinstance(preset.takes, Values):
-        return _moving(preset, name, values, shape, 1)
+        return moving_input(preset, name, values, shape, 1)
     example = np.asarray(preset.postprocess(preset.make_example()), values.dtype)[:, : shape[0]]
     missing = [(0, max(size - given, 0)) for size, given in zip((1, *shape), example.shape)]
     example = np.pad(example, missing, mode="symmetric")

@@ -62,11 +62,16 @@ def _files(record):
 def _formats(record):
     """The line of the exports that were compared with the model; none where the record does not say."""
     formats = record.get("formats", {})
-    parts = [
-        f"{name} {difference:.1g}" if difference is not None else f"not {name}" for name, difference in formats.items()
-    ]
+    parts = [f"{name} {_differences(found)}" if found else f"not {name}" for name, found in formats.items()]
+    streamed = any(found and "streamed" in found for found in formats.values())
     said = "Exported, with the largest difference from the model in its own numbers"
-    return [f"- {said}: {', '.join(parts)} (`python benchmarks/formats.py --record`)."] if parts else []
+    said += " (streamed: pixels in steps, other values relative)" if streamed else ""
+    return [f"- {said}: {', '.join(parts)}; `python benchmarks/formats.py --record`."] if parts else []
+
+
+def _differences(found):
+    whole, streamed = (f"{found[case]:.1g}" if case in found else "" for case in ("whole", "streamed"))
+    return f"{whole} ({streamed})" if streamed else whole
 
 
 def _some(names):

@@ -14,7 +14,7 @@ from scs_keras.core.arguments import is_count
 from scs_keras.training.samples import Samples, notes_of, spread
 from scs_keras.training.scores import Scores, by_part, text_tables
 from scs_keras.training.source import Source
-from scs_keras.training.task import Prediction, check_needs, check_writable
+from scs_keras.training.task import Prediction, check_asked, check_needs, check_writable
 from scs_keras.zoo.files import check_output_file, written_beside
 from scs_keras.zoo.reference import resolve
 from scs_keras.zoo.words import words
@@ -136,6 +136,7 @@ def evaluate(
     asked = [each for each in source.task.options if each.command == "evaluate" and given.get(each.python_name)]
     for option in asked:
         check_needs(option.needs)
+    check_asked(asked, source.preset)
     check_writable(asked, given)
     if json_file is not None:
         check_output_file(json_file)

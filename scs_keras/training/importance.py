@@ -6,7 +6,7 @@ import numpy as np
 
 from scs_keras import zoo
 from scs_keras.zoo.preset import Preset
-from scs_keras.zoo.words import option
+from scs_keras.zoo.words import option, words
 
 STREAMS = ("main", "spatial", "temporal")
 SAME = "same"  # what a builder's argument `sub_goals` is where r_s = r_t = g
@@ -14,15 +14,16 @@ SAME = "same"  # what a builder's argument `sub_goals` is where r_s = r_t = g
 
 def check_same_goals(preset: Preset) -> None:
     """Raises ValueError unless T1 and T2 of the preset's model learn the main goal; the message names presets of which
-    they do."""
+    they do, or how one is trained."""
     goals = preset.arguments.get("sub_goals")
     if goals == SAME:
         return
     others = [each.name for each in zoo.list_presets(preset.task) if each.arguments.get("sub_goals") == SAME]
-    example = f" For example: {', '.join(others)}." if others else ""
+    how = words(f"sub_goals={SAME!r}", f"--set model.sub_goals={SAME}")
+    example = f"For example: {', '.join(others)}." if others else f"Train one with {how}."
     raise ValueError(
         f"{option('importance')} is the score of T2 less that of T1, so both must learn the main goal. Received: "
-        f"{preset.name}, whose sub-goals are {goals or 'none'!r}.{example}"
+        f"{preset.name}, whose sub-goals are {goals or 'none'!r}. {example}"
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scs_keras.core.arguments import check_known
-from scs_keras.training.recipe import Recipe, check_precision
+from scs_keras.training.recipe import Recipe, TrainingData, check_precision
 from scs_keras.training.task import task
 
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ class ReadingRecipe(Recipe):
         average: of the weights at each step, the moving average's momentum; 0 for none.
         precision: float32, or mixed_bfloat16 where the processor has it; weights are float32.
         validate: validation samples that are scored after each epoch; 0 for none.
+        logged: names of the scores that are logged of them.
     """
 
     reading: ClassVar[tuple[str, ...]] = ()
+    logged: ClassVar[tuple[str, ...]] = ()
 
     learning_rate: float = 0.0
     weight_decay: float = 1e-4
@@ -71,6 +73,11 @@ class ReadingRecipe(Recipe):
         peak = self.learning_rate or self.changed_preset.arguments.get("learning_rate", 1e-4)
         warmup = min(self.warmup, self.steps - 1)
         return cosine_adamw(peak, self.steps - warmup, warmup, self.weight_decay, self.average)
+
+    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
+        from scs_keras.training.validation import Validation
+
+        return [Validation(samples.val, self.validate, self.logged)] if self.validate else []
 
     def pair(self, model: Any, batch: Any) -> tuple[Any, ...]:
         """(x, y), and the weight where there is one, with x as the model sees it."""

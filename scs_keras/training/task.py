@@ -46,6 +46,8 @@ class Option:
             data sets.
         needs: {package to import: extra of scs-keras that brings it}, asked for first where the option of `evaluate` is
             given.
+        check: "module:function" of the preset that raises ValueError where its model cannot do what the option asks
+            for; called first where the option of `evaluate` or `predict` is given.
         of_training: where the folder of a training is given whose recipe has a setting of this name, that one's value
             is taken unless another is given.
     """
@@ -62,6 +64,7 @@ class Option:
     writes: str = ""
     passed_to: str = "predictors"
     needs: Mapping[str, str] = field(default_factory=dict)
+    check: str = ""
     of_training: bool = False
 
     @property
@@ -189,6 +192,13 @@ def check_needs(needs: Mapping[str, str]) -> None:
                 importlib.import_module(package)
         except ImportError as error:
             raise ImportError(f'{package} is needed: pip install "scs-keras[{extra}]"') from error
+
+
+def check_asked(options: Sequence[Option], preset: "Preset") -> None:
+    """Raises ValueError where the preset's model cannot do what one of the options, all given, asks for."""
+    for option in options:
+        if option.check:
+            resolve(option.check)(preset)
 
 
 def check_writable(options: Sequence[Option], values: Mapping[str, Any]) -> None:

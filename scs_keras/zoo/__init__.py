@@ -87,10 +87,14 @@ def load(name: str, weights: str | Path | None = "preset", **arguments: Any) -> 
     preset.check_arguments(arguments)
     preset = preset.with_arguments(**arguments)
     path = preset.weights_file(weights)
-    model = preset.make()
-    if path is not None:
-        with without_optimizer(model):
-            load_weights(model, path, name, WEIGHTS_REMEDY)
+    if path is None:
+        return preset.make()
+    from scs_keras.zoo.backbones import weights_follow
+
+    with weights_follow():
+        model = preset.make()
+    with without_optimizer(model):
+        load_weights(model, path, name, WEIGHTS_REMEDY)
     return model
 
 

@@ -4,7 +4,8 @@ Any Keras model from images to a feature map (batch, height, width, channels) is
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,8 @@ def backbone(
     Args:
         name: see above.
         input_shape: (height, width, 3).
-        weights: None for random ones, a `.weights.h5` file, or "imagenet" for those that Keras offers for its own
-            networks (they are downloaded).
+        weights: None for random ones, "imagenet" for those that Keras offers for its own networks (they are
+            downloaded), or a file: `.weights.h5`, or that download (`vgg19_..._notop.h5`) where there is no network.
         frozen: whether it is made with `trainable=False`: no gradients, no moving statistics, no dropout; its features
             are a function of the image alone and can be kept (`on_features`).
         until: the name of the layer whose output is the feature map, in place of the last one.
@@ -62,6 +63,7 @@ def backbone(
 
     Raises:
         ValueError: if the name, the shape or the layer is unknown, or there are no such weights.
+        OSError: the weights cannot be downloaded.
     """
     check_known("backbone", name, [*APPLICATIONS, *OWN])
     if len(input_shape) != 3 or input_shape[-1] != 3:
@@ -74,13 +76,21 @@ def backbone(
             f"There are no ImageNet weights for {name!r}. Allowed: {', '.join(map(repr, APPLICATIONS))}. "
             "Received: weights='imagenet'. Type weights=None, or a file of your own."
         )
+    if weights not in (None, "imagenet") and not Path(weights).is_file() and not _weights_follow.get():
+        raise ValueError(
+            f"There is no file of weights {str(weights)!r} for the backbone {name!r}. Give the path of one, 'imagenet' "
+            "or None."
+        )
+    weights = None if _weights_follow.get() else weights
     inputs = keras.Input(tuple(input_shape), name="image")
     with channels_last():
         if name in APPLICATIONS:
             function, scale = APPLICATIONS[name]
             make, offered = getattr(keras.applications, function), "imagenet" if weights == "imagenet" else None
             pixels = ScaledPixels(scale, flip=scale == "caffe")(inputs)
-            outputs = make(include_top=False, weights=offered, input_tensor=pixels, **arguments).output
+            outputs = _downloaded(
+                name, make, include_top=False, weights=offered, input_tensor=pixels, **arguments
+            ).output
         else:
             outputs = OWN[name](ScaledPixels("torch")(inputs), **arguments)
         model = keras.Model(inputs, outputs, name=name)
@@ -91,6 +101,32 @@ def backbone(
         model = keras.Model(inputs, model.get_layer(until).output, name=name)
     model.trainable = not frozen
     return model
+
+
+_weights_follow: ContextVar[bool] = ContextVar("weights_follow", default=False)
+
+
+@contextlib.contextmanager
+def weights_follow() -> Iterator[None]:
+    """Inside, backbones start at random weights whatever they ask for, since those of a whole model are loaded next:
+    nothing is downloaded for a training that is finished."""
+    token = _weights_follow.set(True)
+    try:
+        yield
+    finally:
+        _weights_follow.reset(token)
+
+
+def _downloaded(name: str, make: Callable[..., keras.Model], **arguments: Any) -> keras.Model:
+    try:
+        return make(**arguments)
+    except Exception as error:
+        if "URL fetch failure" not in str(error):  # which Keras raises as a plain Exception
+            raise
+        raise OSError(
+            f"The ImageNet weights of {name!r} cannot be downloaded ({error}). Without a network, give the path "
+            "of that file as the backbone's `weights`."
+        ) from error
 
 
 def on_features(model: SCSModel) -> SCSModel:

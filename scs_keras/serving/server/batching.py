@@ -126,6 +126,8 @@ def _computed(batch):
 def _alone(task):
     try:
         return task.loaded.run(task.call.signature, task.call.outputs, task.call.arrays)
+    except ServingError as error:
+        return error.without_frames()
     except Exception as error:
         return error
 

@@ -18,12 +18,32 @@ from scs_keras.serving.server.batching import Batcher
 from scs_keras.serving.server.errors import ServingError, unavailable
 from scs_keras.serving.server.loaded import Loaded
 from scs_keras.serving.server.metrics import Metrics
-from scs_keras.serving.server.options import Options
+from scs_keras.serving.server.options import Options, said
 from scs_keras.serving.server.pictures import check_pixels
 from scs_keras.serving.server.store import Store
 
 log = logging.getLogger("scs_keras.serving")
 LONG = 20_000  # bytes from which on reading and writing a message goes to a thread, which costs time too
+READERS = 2  # threads that do
+
+
+class Work:
+    """A request in work; what it holds counts until it ends."""
+
+    def __init__(self, core: "Core"):
+        self._core, self.held = core, 0
+
+    def hold(self, size: int) -> None:
+        """Counts so many bytes of a body; raises RESOURCE_EXHAUSTED where all requests together would hold too many."""
+        most = self._core.options.max_bodies_mb
+        if self._core.held + size > most * 2**20:
+            raise ServingError(
+                "RESOURCE_EXHAUSTED",
+                f"The bodies of all requests in work together have {most} MiB, the most here; {said('max_bodies_mb')} "
+                "allows more.",
+            )
+        self.held += size
+        self._core.held += size
 
 
 class Core:
@@ -34,15 +54,17 @@ class Core:
         options: limits.
         metrics: what Prometheus reads.
         draining: from then on new requests get UNAVAILABLE.
+        held: bytes of the bodies of all requests in work.
     """
 
     def __init__(self, store: Store, options: Options):
         self.store, self.options = store, options
         self.metrics = Metrics()
         self.draining = False
+        self.held = 0
         self._in_work, self._answered = 0, False
         self._batcher = Batcher(options.batch_threads, options.max_batch_size, options.max_queue)
-        self._readers = ThreadPoolExecutor(2, "messages")
+        self._readers, self._reading = ThreadPoolExecutor(READERS, "messages"), asyncio.Semaphore(READERS)
         self._token = _token(options.token_file)
 
     # The call -------------------------------------------------------------------------------------------------------
@@ -108,10 +130,18 @@ class Core:
             return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
+    @contextlib.asynccontextmanager
+    async def reading(self, size: int, long: int = LONG) -> AsyncIterator[None]:
+        """Inside, a message of so many bytes is read: few long ones at a time, for what JSON becomes is many times as
+        large as its text.
+        """
+        async with self._reading if size >= long else contextlib.nullcontext():
+            yield
+
     # Around each request --------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def request(self) -> AsyncIterator[None]:
+    async def request(self) -> AsyncIterator[Work]:
         """Inside, a request counts as in work.
 
         Raises:
@@ -123,8 +153,9 @@ class Core:
         if self._in_work >= self.options.max_concurrency:
             raise ServingError("RESOURCE_EXHAUSTED", f"{self._in_work} requests are in work, the most here.")
         self._in_work += 1
+        work = Work(self)
         try:
-            yield
+            yield work
         except ServingError:
             raise
         except Exception as error:
@@ -132,6 +163,7 @@ class Core:
             raise ServingError("INTERNAL", f"An error of the server's: {type(error).__name__}.") from error
         finally:
             self._in_work -= 1
+            self.held -= work.held
             self._answered = True
 
     @contextlib.contextmanager

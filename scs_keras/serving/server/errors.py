@@ -32,6 +32,19 @@ class ServingError(Exception):
         self.message = message
         self.status = status or HTTP.get(code, 500)
 
+    def without_frames(self) -> "ServingError":
+        """Itself, without the tracebacks of it and of what caused it.
+
+        Their frames hold the request, and an error that one of their variables holds would stay with all of it until
+        the garbage collector's last generation: some 32 MB bodies later.
+        """
+        errors: list[BaseException | None] = [self]
+        while errors:
+            if (error := errors.pop()) is not None and error.__traceback__ is not None:
+                error.__traceback__ = None
+                errors += error.__cause__, error.__context__
+        return self
+
 
 def invalid(message: str) -> ServingError:
     """The client's mistake: INVALID_ARGUMENT, 400."""

@@ -69,7 +69,10 @@ def _items(name, array):
     if array.size == 0:
         return [_empty(array.shape[1:])] * len(array)
     for size in array.shape[:0:-1]:
-        texts = ["[" + ", ".join(texts[at : at + size]) + "]" for at in range(0, len(texts), size)]
+        if size == 1:  # as the channels of most pixels
+            texts = [f"[{text}]" for text in texts]
+        else:
+            texts = ["[" + ", ".join(texts[at : at + size]) + "]" for at in range(0, len(texts), size)]
     return texts
 
 

@@ -29,6 +29,7 @@ class Options:
     timeout: float = _option(30.0, "seconds for a request whose client names no deadline")
     body_timeout: float = _option(4.0, "seconds in which the head and the body of a REST request have to arrive")
     max_body_mb: int = _option(32, "largest body or message in MiB, unpacked")
+    max_bodies_mb: int = _option(256, "most MiB of all bodies and messages in work together; more are refused")
     max_values: int = _option(16_000_000, "most values (pixels, numbers) in all inputs together")
     max_pixels: int = _option(16_000_000, "most pixels of all pictures together, before they are decoded")
     max_concurrency: int = _option(256, "most requests at a time; more are refused")

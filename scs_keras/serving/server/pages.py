@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from scs_keras.serving.server.core import Core
+from scs_keras.serving.server.core import Core, Work
 from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.server.rest import JSON, read_body, refusal
 from scs_keras.serving.server.sessions import Sessions
@@ -35,12 +35,14 @@ def routes(core: Core) -> list[Route]:
     return [*found, *_of_sessions(core)] if core.options.sessions else found
 
 
-def _guarded(core: Core, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def _guarded(
+    core: Core, answer: Callable[[Request, Work], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             core.check_token(request.headers.get("authorization"))
-            async with core.request():
-                return await answer(request)
+            async with core.request() as work:
+                return await answer(request, work)
         except ServingError as error:
             return refusal(error)
         except ClientDisconnect:
@@ -49,7 +51,7 @@ def _guarded(core: Core, answer: Callable[[Request], Awaitable[Response]]) -> Ca
     return endpoint
 
 
-async def _models(core, request):
+async def _models(core, request, work):
     """What the page and a client without a model's name must know; TF Serving has no list of models."""
     found = [_model(core.store.find(name), labels) for name, labels in core.store.models().items()]
     return JSONResponse({"models": found, "sessions": core.options.sessions})
@@ -88,19 +90,19 @@ def _about(folder: Path) -> dict[str, Any] | None:
 def _of_sessions(core: Core) -> list[Route]:
     sessions = Sessions(core)
 
-    async def create(request: Request) -> Response:
-        return JSONResponse(sessions.create(await read_body(request, core)))
+    async def create(request: Request, work: Work) -> Response:
+        return JSONResponse(sessions.create(await read_body(request, core, work)))
 
-    async def step(request: Request) -> Response:
-        body = await read_body(request, core)
+    async def step(request: Request, work: Work) -> Response:
+        body = await read_body(request, core, work)
         kind, number = request.headers.get("content-type", ""), request.query_params.get("number")
         return Response(await sessions.step(request.path_params["key"], body, kind, number), media_type=JSON)
 
-    async def reset(request: Request) -> Response:
+    async def reset(request: Request, work: Work) -> Response:
         await sessions.reset(request.path_params["key"])
         return JSONResponse({})
 
-    async def delete(request: Request) -> Response:
+    async def delete(request: Request, work: Work) -> Response:
         sessions.delete(request.path_params["key"])
         return JSONResponse({})
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from scs_keras.serving.server import answers, json_answer, json_request
-from scs_keras.serving.server.core import Core
+from scs_keras.serving.server.core import Core, Work
 from scs_keras.serving.server.errors import ServingError, invalid, too_large
 from scs_keras.serving.server.loaded import DEFAULT
 from scs_keras.serving.server.metrics import PATH as METRICS
@@ -52,12 +52,12 @@ class _TFServing:
                 return Response(self._core.metrics.page(), media_type="text/plain")
             if not path.lower().startswith("/v1/"):
                 return Response(status_code=404)
-            async with self._core.request():
-                return Response(await self._of_models(request, path), media_type=JSON)
+            async with self._core.request() as work:
+                return Response(await self._of_models(request, path, work), media_type=JSON)
         except ServingError as error:
             return refusal(error)
 
-    async def _of_models(self, request, path):
+    async def _of_models(self, request, path, work):
         malformed = invalid(f"Malformed request: {request.method} {path}")
         pattern = {"POST": _CALL, "GET": _LOOK}.get(request.method)
         found = pattern.fullmatch(path) if pattern else None
@@ -76,13 +76,23 @@ class _TFServing:
         method = given["method"]
         if method != method.lower():  # the rest of a path may be in capitals
             raise malformed
-        body = await read_body(request, self._core)
+        body = await read_body(request, self._core, work)
         with self._core.measured(name, method.capitalize(), "REST"):
             if method == "predict":
                 return await self._core.in_time(self._predict(body, name, version, label))
             return await self._core.in_time(self._classify(body, method, name, version, label))
 
     async def _predict(self, body, name, version, label):
+        core = self._core
+        async with core.reading(len(body)):
+            loaded, signature, given = await self._inputs(body, name, version, label)
+        with loaded.held():  # nothing else has run since `_inputs` held it
+            outputs = await core.run(loaded, signature, given.arrays)
+        write = json_answer.rows if given.rows else json_answer.columns
+        return await core.in_thread(sum(array.nbytes for array in outputs.values()), write, outputs)
+
+    async def _inputs(self, body, name, version, label):
+        """The version, the signature and its inputs; the document, which is large, ends here."""
         core = self._core
         document = await core.in_thread(len(body), json_request.parse, body)
         signature = json_request.signature_of(document)
@@ -93,15 +103,15 @@ class _TFServing:
             if not dtypes:
                 raise invalid(f"Failed to get input map for signature: {signature or 'DEFAULT'}")
             given = await core.in_thread(len(body), json_request.inputs_of, document, dtypes, core.options.max_values)
-            outputs = await core.run(loaded, signature, given.arrays)
-        write = json_answer.rows if given.rows else json_answer.columns
-        return await core.in_thread(sum(array.nbytes for array in outputs.values()), write, outputs)
+        return loaded, signature, given
 
     async def _classify(self, body, method, name, version, label):
         """No export of ours has such a signature; a client hears what TF Serving would say to it."""
-        document = await self._core.in_thread(len(body), json_request.parse, body)
-        signature = json_request.signature_of(document)
-        json_request.check_examples(document)
+        async with self._core.reading(len(body)):
+            document = await self._core.in_thread(len(body), json_request.parse, body)
+            signature = json_request.signature_of(document)
+            json_request.check_examples(document)
+            del document
         check_method(self._core.store.find(name, version, label), signature, method)
 
 
@@ -135,15 +145,17 @@ def _looked_up(core, name, version, label, metadata):
 
 def refusal(error: ServingError) -> Response:
     """The answer to a refused request."""
+    error.without_frames()
     message = error.message if len(error.message) <= MESSAGE else f"{error.message[:MESSAGE]}...TRUNCATED"
     return Response(json_answer.error(message), error.status, media_type=JSON)
 
 
-async def read_body(request: Request, core: Core) -> bytes:
-    """The body, unpacked if it is gzip.
+async def read_body(request: Request, core: Core, work: Work) -> bytes:
+    """The body, unpacked if it is gzip; it counts as held by the request.
 
     Raises:
-        ServingError: 413 beyond the limit, 408 if it does not arrive in time, 400 for broken gzip.
+        ServingError: 413 beyond the limit, 429 where all requests together hold too much, 408 if it does not arrive in
+            time, 400 for broken gzip.
     """
     most = core.options.max_body_mb * 2**20
     refused = too_large(f"The body is larger than {core.options.max_body_mb} MiB, the most here.")
@@ -157,6 +169,7 @@ async def read_body(request: Request, core: Core) -> bytes:
                 size += len(part)
                 if size > most:
                     raise refused
+                work.hold(len(part))
                 parts.append(part)
     except TimeoutError:
         raise ServingError("DEADLINE_EXCEEDED", "The body did not arrive in time.", 408) from None
@@ -164,7 +177,8 @@ async def read_body(request: Request, core: Core) -> bytes:
         raise ServingError("CANCELLED", "The client has gone.") from None
     body = b"".join(parts)
     if request.headers.get("content-encoding", "").lower() == "gzip":
-        return await core.in_thread(len(body), _unpacked, body, most, refused)
+        body = await core.in_thread(len(body), _unpacked, body, most, refused)
+        work.hold(len(body))
     return body
 
 

@@ -46,7 +46,8 @@ class Guard(grpc.aio.ServerInterceptor):
         async def call(message, context):
             try:
                 self._core.check_token(authorization)
-                async with self._core.request():
+                async with self._core.request() as work:
+                    work.hold(len(message))
                     try:
                         request = await self._core.in_thread(
                             len(message), handler.request_deserializer, message, long=LONG
@@ -55,7 +56,9 @@ class Guard(grpc.aio.ServerInterceptor):
                         raise invalid("The message cannot be parsed.") from None
                     return await handler.unary_unary(request, context)
             except ServingError as error:
-                await context.abort(grpc.StatusCode[error.code], _cut(error.message))
+                error.without_frames()
+                context.set_code(grpc.StatusCode[error.code])  # abort() would raise an error that holds the message
+                context.set_details(_cut(error.message))
 
         return grpc.unary_unary_rpc_method_handler(call, None, _serialized)
 
@@ -94,7 +97,8 @@ class Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             signature = request.model_spec.signature_name or DEFAULT
             loaded.check_names(signature, request.inputs)
             size = max(request.ByteSize(), count_of(request.inputs))
-            arrays = await core.in_thread(size, arrays_of, request.inputs, core.options.max_values, long=LONG)
+            async with core.reading(size, LONG):
+                arrays = await core.in_thread(size, arrays_of, request.inputs, core.options.max_values, long=LONG)
             outputs = await core.run(loaded, signature, arrays, request.output_filter, context.time_remaining())
             size = sum(array.nbytes for array in outputs.values())
             return await core.in_thread(size, _response, loaded, signature, outputs, long=LONG)

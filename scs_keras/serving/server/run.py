@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import signal
@@ -219,6 +220,8 @@ async def _serve(server):
         said_option = said("token_file")
         log.warning("Whoever reaches %s can use this server: it has no token (%s).", server.options.host, said_option)
     await server.start()
+    gc.collect()
+    gc.freeze()  # TensorFlow's objects: to look through them again and again took a tenth of a second each time
     for name, labels in server.core.store.models().items():
         log.info("%s: labels %s", name, labels or "none")
     scheme = "https" if server.options.tls_certificate else "http"

@@ -194,6 +194,17 @@ class Sessions:
             return _raw(infos, body), _whole_number(number)
         if kind.startswith("image/"):
             return await self._decoded(infos, body), _whole_number(number)
+        dtypes = {name: each for name, each in loaded.inputs_of(signature).items() if name in infos}
+        async with self._core.reading(len(body)):
+            arrays, number = await self._of_json(body, dtypes, number)
+        if isinstance(arrays, bytes):
+            return await self._decoded(infos, arrays), number
+        for name, array in arrays.items():
+            _check_shape(name, array.shape[1:], infos[name])
+        return arrays, number
+
+    async def _of_json(self, body, dtypes, number):
+        """({input: array of one row} or the file that stands for it, number of the frame or None)."""
         document = await self._core.in_thread(len(body), json_request.parse, body)
         number = _whole_number(number) if number is not None else document.pop("number", None)
         if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
@@ -201,14 +212,10 @@ class Sessions:
         frame = document.get("frame")
         if isinstance(frame, dict) and set(frame) == {"b64"}:
             (file,) = json_request.inputs_of({"inputs": frame}, {"frame": "string"}, 1).arrays.values()
-            return await self._decoded(infos, file.item()), number
-        dtypes = {name: each for name, each in loaded.inputs_of(signature).items() if name in infos}
+            return file.item(), number
         rows = {name: [document[name]] for name in dtypes if name in document}
         read, most = json_request.inputs_of, self._options.max_values
-        arrays = (await self._core.in_thread(len(body), read, {"inputs": rows}, dtypes, most)).arrays
-        for name, array in arrays.items():
-            _check_shape(name, array.shape[1:], infos[name])
-        return arrays, number
+        return (await self._core.in_thread(len(body), read, {"inputs": rows}, dtypes, most)).arrays, number
 
     async def _decoded(self, infos, file):
         """The pixels of a PNG or JPEG file, which must be as large as the model's frames."""

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from scs_keras.serving.server.errors import invalid, too_large
-from scs_keras.serving.wire import field
+from scs_keras.serving.wire import INT_VAL, field, packed
 
 _RAW = {"float32": (5, "<f4"), "float64": (6, "<f8")}  # number of the field, in which values lie as in memory
-_INT_VAL = 7
 
 
 def dtype_name(number: int) -> str:
@@ -90,24 +89,16 @@ def encoded(array: np.ndarray) -> bytes:
     proto.dtype = tf.dtypes.as_dtype(tf.string if array.dtype == object else array.dtype).as_datatype_enum
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
-    packed = b""
+    values = b""
     if array.dtype.name in _RAW:  # most of what is sent, without a Python object for each value
         number, kind = _RAW[array.dtype.name]
-        packed = field(number, array.astype(kind, copy=False).tobytes())
+        values = field(number, array.astype(kind, copy=False).tobytes())
     elif array.dtype == np.uint8:
-        packed = field(_INT_VAL, _packed(array))
+        values = field(INT_VAL, packed(array))
     else:
-        name, values = _typed(array)
-        getattr(proto, name).extend(values.ravel().tolist())
-    return proto.SerializeToString() + packed
-
-
-def _packed(array):
-    """Protobuf's packed encoding of uint8 values: one byte below 128, else a second one for the eighth bit."""
-    flat = array.ravel()
-    pairs, sent = np.ones((flat.size, 2), np.uint8), np.ones((flat.size, 2), bool)
-    pairs[:, 0], sent[:, 1] = flat, flat > 127
-    return pairs[sent].tobytes()
+        name, typed = _typed(array)
+        getattr(proto, name).extend(typed.ravel().tolist())
+    return proto.SerializeToString() + values
 
 
 def _typed(array):

@@ -87,7 +87,7 @@ def samples_of(
     by_frame = len(preset.output_shape) == 2
     videos, broken = _read_all(rows, preset.input_shape, skip_broken)
     if broken and not skip_broken:
-        raise ValueError(_said_of(name, broken))
+        raise ValueError(_said_of(name, broken, rows))
     if by_frame:
         clips = [window for video in videos for window in _windows(video, labels, preset.input_shape[0])]
     else:
@@ -235,8 +235,9 @@ def _notes(name: str, videos: Sequence[_Video], broken: Sequence[Broken]) -> lis
     return notes
 
 
-def _said_of(name: str, broken: Sequence[Broken]) -> str:
-    listed = "".join(f"\n  {each.path}: {each.reason}" for each in broken[:10])
+def _said_of(name: str, broken: Sequence[Broken], rows: Sequence[Row]) -> str:
+    lines = {row.path: f"{row.where}: " for row in rows if row.where != row.name}  # of a folder there are none
+    listed = "".join(f"\n  {lines.get(each.path, '')}{each.path}: {each.reason}" for each in broken[:10])
     more = f"\n  and {len(broken) - 10} more" if len(broken) > 10 else ""
     return f"{name}: {len(broken)} files cannot be used. Get them again, or {left_out_with()}.{listed}{more}"
 

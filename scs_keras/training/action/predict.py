@@ -12,7 +12,7 @@ from scs_keras.training.data.clips import ARRAYS, VIDEOS, footage
 from scs_keras.training.data.folders import in_order
 from scs_keras.training.evaluate import write_json
 from scs_keras.training.film_strip import film_strip, map_strip
-from scs_keras.training.importance import check_same_goals, streams
+from scs_keras.training.importance import streams
 from scs_keras.training.source import Source
 from scs_keras.zoo.files import written_beside
 
@@ -23,7 +23,8 @@ def predict(source: Source, file: Path, output: Path, importance: bool = False, 
     """Writes predictions.csv, and for each video FILE.json with a row for each frame and FILE.png, and says so.
 
     A model of one class a clip sees frames evenly spread over the video, one of a class a frame all frames, in windows
-    beside each other: what `evaluate` sees of a whole video, so the numbers are the same.
+    beside each other: what `evaluate` sees of a whole video, so the numbers are the same. (Of a video whose first
+    frames have no label `evaluate` sees windows from the first that has one.)
 
     Args:
         source: of a model of the task.
@@ -37,8 +38,6 @@ def predict(source: Source, file: Path, output: Path, importance: bool = False, 
         ValueError: a file is broken, or the model has no such streams.
     """
     preset = source.preset
-    if importance:
-        check_same_goals(preset)
     if explain and preset.arguments["network"] != "scs":
         raise ValueError(f"Maps of h_s, h_t and F are those of semi-coupled layers. Received: {preset.name}.")
     root, paths = _videos(file)

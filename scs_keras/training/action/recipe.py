@@ -9,8 +9,6 @@ from scs_keras.training.recipe import Recipe, TrainingData
 from scs_keras.training.task import task
 
 if TYPE_CHECKING:
-    import keras
-
     from scs_keras.training.samples import Samples
 
 # Of the data set's reader; what is not given is the data set's own.
@@ -54,6 +52,7 @@ class ActionClips(ReadingRecipe):
 
     task: ClassVar[str] = "action"
     reading: ClassVar[tuple[str, ...]] = READING
+    logged: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "cross_entropy")
 
     preset: str = "scs_action_small_fight"
     steps: int = 300
@@ -86,8 +85,3 @@ class ActionClips(ReadingRecipe):
         """The classes of other data take the place of the preset's."""
         labels = {"labels": tuple(samples.train.labels)} if self._takes_labels else {}
         return replace(super().resolve(samples), arguments={**self.arguments, **labels})
-
-    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
-        from scs_keras.training.action.validation import Validation
-
-        return [Validation(samples.val, self.validate)] if self.validate else []

@@ -5,6 +5,7 @@ from scs_keras.training.driving.recipe import Steering
 from scs_keras.training.task import Option, Task
 
 _HERE = "scs_keras.training.driving"
+_SAME_GOALS = "scs_keras.training.importance:check_same_goals"
 
 TASK = Task(
     name="driving",
@@ -19,7 +20,7 @@ TASK = Task(
         Option(
             "evaluate", "importance",
             "also what T1 and T2 say, and by road what time adds; of models whose sub-goals are the main goal",
-            flag=True,
+            flag=True, check=_SAME_GOALS,
         ),
         Option("evaluate", "streamed", "also score one frame after the other, with the state carried on", flag=True),
         Option(
@@ -28,7 +29,10 @@ TASK = Task(
         Option("predict", "crop", "where the road begins and ends, shares of the height: 0.4,1", of_training=True),
         Option("predict", "full-scale", "degrees that 1 stands for; 0 for degrees", type=float, of_training=True),
         Option("predict", "column", "column of the table that has the angles", of_training=True),
-        Option("predict", "importance", "also what T1 and T2 say, and what time adds to each angle", flag=True),
+        Option(
+            "predict", "importance", "also what T1 and T2 say, and what time adds to each angle", flag=True,
+            check=_SAME_GOALS,
+        ),
         Option("predict", "streamed", "also the angles of one frame after the other, the state carried on", flag=True),
     ),
 )  # fmt: skip

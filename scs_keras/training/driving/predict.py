@@ -19,7 +19,6 @@ from scs_keras.training.driving.readers import drives_of
 from scs_keras.training.driving.samples import DrivingSamples
 from scs_keras.training.driving.scores import THRESHOLDS, angle_scores, threshold_accuracies
 from scs_keras.training.film_strip import MOST_FRAMES
-from scs_keras.training.importance import check_same_goals
 from scs_keras.training.samples import spread
 from scs_keras.training.source import Source
 from scs_keras.zoo.files import written_beside
@@ -62,8 +61,6 @@ def predict(
         ValueError: a frame or an angle is wrong, no drive is long enough, or the model has no such streams.
     """
     preset = source.preset
-    if importance:
-        check_same_goals(preset)
     given = {name: value for name, value in reading.items() if value is not None}
     drives, notes = drives_in(file, preset, dataset, given)
     _check_length(file, drives, preset)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from scs_keras.training.reading_recipe import ReadingRecipe
-from scs_keras.training.recipe import TrainingData
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = ("full_scale", "column", "crop", "correction", "before", "balanced", "flip", "jitter", "cache_mb")
@@ -51,6 +50,7 @@ class Steering(ReadingRecipe):
 
     task: ClassVar[str] = "driving"
     reading: ClassVar[tuple[str, ...]] = READING
+    logged: ClassVar[tuple[str, ...]] = ("r2", "mse", "accuracy_6")
 
     preset: str = "scs_driving_small_rc"
     steps: int = 1500
@@ -73,8 +73,3 @@ class Steering(ReadingRecipe):
         arguments = super().scheduled_arguments()
         switch = self.changed_preset.arguments.get("switch")
         return {**arguments, "decay_steps": self.steps} if self.decay and switch == "stsgd" else arguments
-
-    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
-        from scs_keras.training.driving.validation import Validation
-
-        return [Validation(samples.val, self.validate)] if self.validate else []

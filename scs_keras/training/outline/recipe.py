@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from scs_keras.training.reading_recipe import ReadingRecipe
-from scs_keras.training.recipe import TrainingData
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = (
@@ -52,6 +51,7 @@ class Outlines(ReadingRecipe):
 
     task: ClassVar[str] = "outline"
     reading: ClassVar[tuple[str, ...]] = READING
+    logged: ClassVar[tuple[str, ...]] = ("iou",)
 
     preset: str = "polygon_scs_outline_small_coco"
     steps: int = 3000
@@ -69,8 +69,3 @@ class Outlines(ReadingRecipe):
     cache_mb: float | None = None
     generated_steps: int | None = None
     generated_share: float | None = None
-
-    def callbacks(self, samples: TrainingData) -> "list[keras.callbacks.Callback]":
-        from scs_keras.training.outline.validation import Validation
-
-        return [Validation(samples.val, self.validate)] if self.validate else []

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scs_keras.training.data.radar import Reading, read_event
-from scs_keras.training.data.radar_write import FORMATS, check_format, write_forecast
+from scs_keras.training.data.radar_write import FORMATS, PROBABILITY, check_format, write_forecast
 from scs_keras.training.precipitation.pictures import forecast_animation, forecast_picture
 from scs_keras.training.precipitation.products import in_mm_h, nowcast, products
 from scs_keras.training.precipitation.samples import said_of
@@ -59,4 +59,6 @@ def predict(
             f"{event.file}: of the last {observed} images, number {', '.join(lost)} lacks echo that the others show, "
             "or is full of speckle; it was replaced along the flow."
         )
+    if format == "odim" and PROBABILITY in made:
+        said.append(f"ODIM has no quantity for probabilities: {option('format', 'netcdf')} writes them too.")
     return "\n".join([*said, f"Wrote {written}, {output / 'forecast.png'} and {output / 'forecast.gif'}."])

@@ -25,7 +25,8 @@ class Nowcast:
         times: Unix seconds UTC of the images that were seen and of those that were forecast.
         step_minutes: minutes between two images.
         valid: bool (height, width); other pixels are grey. None: all are valid.
-        lost: bool (images that were seen,): those that the model found lost and did not use as they are. None: none.
+        lost: bool (images that were seen,): those that were not there, or that the model found lost, and that were
+            filled. None: none.
         km_per_pixel: for the scale bar; None: not known, there is none.
         threshold: whose probability is shown, one of `LEVELS`; None: the highest that a twentieth of the valid pixels
             of the last image seen reach, or the lowest.
