@@ -84,8 +84,13 @@ def versions():
 
 
 def provenance():
-    """What every result file begins with: command, date, versions, machine."""
-    command = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]
+    """What every result file begins with: command, date, versions, machine.
+
+    A folder of this machine stands as the option that it was given for: RUNS for `--runs /home/me/runs`.
+    """
+    words = zip(sys.argv, sys.argv[1:])
+    named = (before.lstrip("-").upper() if Path(word).is_absolute() else word for before, word in words)
+    command = ["python", f"benchmarks/{Path(sys.argv[0]).name}", *named]
     return {
         "command": shlex.join(command),
         "date": datetime.date.today().isoformat(),

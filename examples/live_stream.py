@@ -17,7 +17,13 @@ from scs_keras.serving import Client
 
 def frames_of(source: str, height: int, width: int, channels: int) -> Iterator[np.ndarray]:
     """uint8 (height, width, channels) of each frame; a camera gives them as they come."""
-    with av.open(source, format="v4l2" if source.startswith("/dev/") else None) as container:
+    try:
+        camera = "v4l2" if source.startswith("/dev/") else None
+        opened = av.open(source, format=camera, metadata_errors="ignore")
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SystemExit(f"{source}: {reason}. Give a video file, or a camera such as /dev/video0 (Linux).") from None
+    with opened as container:
         for frame in container.decode(video=0):
             pixels = frame.reformat(width, height, "gray" if channels == 1 else "rgb24").to_ndarray()
             yield pixels.reshape(height, width, channels)

@@ -171,7 +171,11 @@ def test_tables_of_the_moving_geometries(benchmark):
 
 
 def _small_outlines(names, folder):
-    """Trains for two steps each; by `in_own_process`, for the graphs of the models stay in memory."""
+    """Trains for two steps each; by `in_own_process`, for what the models take stays in memory."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)  # graphs cost more than these few steps
     sys.path.insert(0, str(FOLDER))
     outlines = importlib.import_module("outlines")
     for name, value in dict(LOOK=2, TEST=3, SIDE=32, GRID=8, WIDTH=4).items():

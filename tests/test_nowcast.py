@@ -325,6 +325,11 @@ def test_too_few_images(nowcast, shape):
         nowcast.forecast(ops.zeros(shape), "main", False)
 
 
+def test_images_too_small_to_see_rain_move(nowcast):
+    with pytest.raises(ValueError, match=r"at least 8 pixels a side.*shape=\(1, 5, 8, 1, 1\). Give a larger"):
+        nowcast.forecast(ops.zeros((1, 5, 8, 1, 1)), "main", False)
+
+
 def test_states_need_the_number_of_images(nowcast):
     with pytest.raises(ValueError, match="the number of observed images must be known"):
         nowcast.initial_states(keras.KerasTensor((None, None, 16, 16, 1)))

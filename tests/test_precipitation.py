@@ -51,6 +51,21 @@ def test_untrained_on_advection_it_is_the_advection_forecast():
     assert np.abs(expected - x[:, -1:]).max() > 0.05
 
 
+def test_advection_fills_a_blank_image_and_exceeds_nothing_observed():
+    x = 0.7 * frames(height=48, width=40)
+    model = forecaster(advection=True)
+    model.head.bias.assign(np.full(model.head.bias.shape, 0.3))
+    clean = np.asarray(model(x))
+    np.testing.assert_allclose(clean.max(axis=(1, 2, 3, 4)), x.max(axis=(1, 2, 3, 4)), rtol=1e-6)
+    model.head.bias.assign(np.zeros(model.head.bias.shape))
+    clean = np.asarray(model(x))
+    for lost in (3, 4):
+        bad = x.copy()
+        bad[:, lost] = 0
+        assert abs(np.asarray(model(bad)).mean() / clean.mean() - 1) < 0.2
+    assert not np.asarray(model(0 * x)).any()
+
+
 @pytest.mark.parametrize("network", ["scs", "convlstm"])
 def test_the_decoder_starts_from_the_encoders_states_and_feeds_its_images_back(network):
     model, x = forecaster(network), frames()

@@ -83,7 +83,7 @@ def test_demo_draws_the_products_in_order():
     made = {name: lambda x, about, name=name: model.predict(x, 0)[name] for name in ("probability", "matched", "mean")}
     made |= {"sprog": made["mean"], "advection": made["matched"], "persistence": made["matched"]}
     shown = demo._drawn(made, samples, 1)
-    assert list(shown) == ["advection", "sprog", "matched", "probability"]
+    assert list(shown) == ["persistence", "advection", "sprog", "matched", "probability"]
     np.testing.assert_array_equal(shown["matched"][4], samples[1][0][-1])
     assert shown["probability"].shape == (5, 192, 192, 4)
 
@@ -187,3 +187,6 @@ def test_predict_draws_a_model_of_one_forecast(tmp_path, drawn):
     assert list(nowcast.forecasts) == ["model"] and not nowcast.lost.any()
     assert nowcast.forecasts["model"].shape == (2, 256, 256, 1)
     assert nowcast.title == f"meteonet_SE_20160828a: forecast by {demo.SHOWN}"
+    model.fills_lost = True  # an earlier model, which does not say which
+    predict.predict(source(model), SAMPLE, tmp_path)
+    assert drawn["forecast.gif"].lost.shape == (5,)

@@ -21,7 +21,7 @@ from scs_keras.training.data.radar import (
 from scs_keras.training.precipitation.samples import RadarSamples
 from scs_keras.training.samples import training_dataset
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT, SAMPLE
-from scs_keras.zoo.radar_units import dbz_to_scaled, rain_to_scaled, scaled_to_dbz, scaled_to_rain
+from scs_keras.zoo.radar_units import dbz_to_scaled, detectable_rain, rain_to_scaled, scaled_to_dbz, scaled_to_rain
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="makes a tf.data.Dataset")
 
@@ -64,6 +64,11 @@ def test_units_against_hand_computed_values():
 def test_scaled_to_rain_inverts_rain_to_scaled():
     rain = np.array([0, 0.05, 0.5, 3.3, 120, 800])
     np.testing.assert_allclose(scaled_to_rain(rain_to_scaled(rain)), rain, rtol=1e-9)
+
+
+def test_a_forecast_below_the_detection_limit_is_dry():
+    scaled = rain_to_scaled(np.array([0.037, 0.049, 0.051, 3.0], "float32"))
+    np.testing.assert_allclose(detectable_rain(scaled), [0, 0, 0.051, 3], rtol=1e-4)
 
 
 def test_units_are_the_same_on_tensors():

@@ -79,6 +79,11 @@ def test_netcdf_is_cf(tmp_path):
         np.testing.assert_allclose(probability[:, :, 3:], expected[:, :, 3:], atol=0.0025 + 1e-6)
         assert pyproj.CRS.from_cf(file.crs.attrs).to_cf()["grid_mapping_name"] == "lambert_azimuthal_equal_area"
         assert rain.attrs["grid_mapping"] == "crs"
+        there = LAEA.centres()[0][7], LAEA.centres()[1][5]  # a place by longitude and latitude, as the docs have it
+        lon_lat = pyproj.Proj(OPERA)(*there, inverse=True)
+        x, y = pyproj.Proj(file.crs.attrs["proj4"])(*lon_lat)
+        at_place = probability.sel(threshold=0.5).sel(x=x, y=y, method="nearest")
+        np.testing.assert_array_equal(at_place, probability[0, :, 5, 7])
     mean = read_event(tmp_path / "f.nc", Reading(variable="rainfall_rate_mean"))
     np.testing.assert_allclose(mean.rain_mm_h[:, 3:], 0.5 * RAIN[4:, 3:], rtol=1e-6)
 

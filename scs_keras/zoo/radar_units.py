@@ -16,6 +16,8 @@ MARSHALL_PALMER_A = 200.0
 MARSHALL_PALMER_B = 1.6
 LEVELS = (0.5, 2, 5, 10)
 """Rain rates in mm/h: the probability of at least so much is forecast, written, drawn and scored."""
+DETECTABLE = 0.05
+"""mm/h: weaker rain of a forecast is none."""
 PAPER_THRESHOLD = 0.5
 """The threshold of the paper's CSI, FAR, POD and correlation, on the scaled image: 35 dBZ, 5.6 mm/h."""
 
@@ -39,6 +41,13 @@ def scaled_to_rain(scaled):
     scaled = ops.clip(_float(scaled), 0.0, 1.0)
     exponent = (FULL_SCALE_DBZ * scaled - _DBZ_OF_1_MM_H) / (10.0 * MARSHALL_PALMER_B)
     return ops.where(scaled > 0.0, 10.0**exponent, ops.zeros_like(scaled))
+
+
+def detectable_rain(scaled):
+    """As `scaled_to_rain`, and 0 below what a radar detects: of a forecast, which never is quite 0 by itself."""
+    rain = scaled_to_rain(scaled)
+    ops = _ops(rain)
+    return ops.where(rain < DETECTABLE, ops.zeros_like(rain), rain)
 
 
 def scaled_to_dbz(scaled):

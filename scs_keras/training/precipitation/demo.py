@@ -22,7 +22,7 @@ from scs_keras.zoo.files import check_output_folder
 from scs_keras.zoo.precipitation.sample import DEMO_EVENT
 
 SHOWN = "scs_precipitation_nowcast_small_radar"
-DRAWN = ("advection", "sprog", "model", "matched", "probability")
+DRAWN = ("persistence", "advection", "sprog", "model", "matched", "probability")
 """The forecasts that are drawn, from the top, of those that there are."""
 
 _SCORED = (
@@ -71,7 +71,8 @@ def demo(output: str | Path = ".") -> None:
         scored=_SCORED,
     )
     forecast_picture(output / "forecast.png", nowcast)
-    moving = {name: images for name, images in nowcast.forecasts.items() if name != "sprog"}  # four panels are a square
+    still = ("persistence", "sprog")  # without them four panels are a square
+    moving = {name: images for name, images in nowcast.forecasts.items() if name not in still}
     forecast_animation(output / "forecast.gif", dataclasses.replace(nowcast, forecasts=moving))
     print(f"Wrote {output / 'forecast.png'} and {output / 'forecast.gif'}. Images: {event.source}.")
 

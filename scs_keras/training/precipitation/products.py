@@ -7,7 +7,8 @@ import numpy as np
 
 from scs_keras.training.data.radar import RadarEvent
 from scs_keras.training.precipitation.story import Nowcast
-from scs_keras.zoo.radar_units import scaled_to_rain
+from scs_keras.zoo.precipitation.lost_images import find_lost
+from scs_keras.zoo.precipitation.products import to_rain
 
 RAIN = ("model", "mean", "matched")
 SHOWN = ("model", "matched", "probability")
@@ -26,12 +27,14 @@ def products(model: keras.Model, frames: np.ndarray) -> dict[str, np.ndarray]:
     made = model.predict(frames[None, ..., None], verbose=0)
     if not isinstance(made, Mapping):
         made = {"model": made}
+        if getattr(model, "fills_lost", False):
+            made["lost"] = keras.ops.convert_to_numpy(find_lost(frames[None, ..., None]))
     return {name: np.asarray(each)[0] for name, each in made.items()}
 
 
 def in_mm_h(made: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Rain of `products` in mm/h, and the probabilities as they are."""
-    rain = {name: scaled_to_rain(made[name]) for name in RAIN if name in made}
+    rain = {name: to_rain(made[name]) for name in RAIN if name in made}
     return rain | {name: made[name] for name in ("probability",) if name in made}
 
 

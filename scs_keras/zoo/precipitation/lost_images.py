@@ -12,6 +12,7 @@ ECHO, DRY = 10.0 / FULL_SCALE_DBZ, 2.0 / FULL_SCALE_DBZ
 LARGEST_LOSS = 0.2  # share of the echo; whole images had at most .17 (the last) and .04, half-blank ones at least .25
 LARGEST_SPECKLE = 0.04  # share of the echo that stands alone; whole images with much of it had at most .031
 LEAST_SPECKLE = 0.002  # share of all pixels; drizzle in 1259 whole images had at most .0008
+SMALLEST = 8  # pixels a side
 FEWEST = 20  # blocks of echo below which nothing can be said
 
 
@@ -28,7 +29,15 @@ def find_lost(images: Tensor) -> Tensor:
 
     Returns:
         (batch, time), 1.0 for a lost image, else 0.0.
+
+    Raises:
+        ValueError: for images of fewer than 8 pixels a side.
     """
+    if any(side is not None and side < SMALLEST for side in images.shape[2:4]):
+        raise ValueError(
+            f"Radar images must have at least {SMALLEST} pixels a side, to see them move. "
+            f"Received: shape={tuple(images.shape)}. Give a larger part of the radar image."
+        )
     batch, time, height, width, _ = ops.shape(images)
     smooth = blur(images[..., 0], 2.0)[:, :, ::2, ::2, None]
     flow = mean_flow(smooth)
@@ -79,6 +88,13 @@ def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:
                 there[index] = ops.maximum(there[index], known)
             source, known = filled[index], there[index]
     return ops.stack(filled, axis=1)
+
+
+def mended(images: Tensor) -> tuple[Tensor, Tensor]:
+    """(images with the lost ones filled, their flow (batch, height, width, 2) without these)."""
+    lost = find_lost(images)
+    flow = mean_flow(images, weights=pairs_seen(lost))
+    return fill_lost(images, lost, flow), flow
 
 
 def pairs_seen(lost: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from scs_keras.core.goals import frame_difference, mean_flow, optical_flow
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.precipitation.any_size import AnySize
 from scs_keras.zoo.precipitation.last_images import no_images, with_image
+from scs_keras.zoo.precipitation.lost_images import mended
 from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.radar_units import rain_to_scaled
 
@@ -91,6 +92,8 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
         sub_goals: whether T1 and T2 are trained (`compile` then needs their losses).
 
     Images are reflectivity / 70 dBZ in [0, 1]; forecasts are clipped and calibrated (`Calibration`) at inference only.
+    With `advection` lost images are filled (`find_lost`) and no forecast exceeds the largest value that was observed,
+    at inference too: what grew since a blank image would grow without bound.
     """
 
     def __init__(self, encoder, decoder, output_length=5, patch=4, advection=False, sub_goals=False, **kwargs):
@@ -105,7 +108,7 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
             **kwargs,
         )
         self.output_length = output_length
-        self.advection = advection
+        self.advection = self.fills_lost = advection
         self.sub_goals = sub_goals
         self.calibration = Calibration(name="calibration")
 
@@ -119,7 +122,8 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
         x = ops.cast(x, "float32")
         observed, path, change = x, None, None
         if self.advection:
-            observed, path = aligned(x, mean_flow(x), self.output_length)
+            x, flow = (x, mean_flow(x)) if training else mended(x)
+            observed, path = aligned(x, flow, self.output_length)
             growth = observed[:, -1] - observed[:, -2]
             change = ops.concatenate([growth, ops.abs(growth)], axis=-1)
         states = self.encode(observed, stream, training=training)
@@ -128,10 +132,12 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
             images = move(images, path)
         if stream != "temporal" and not training:
             images = self.calibration(images)
+            if self.advection:
+                images = ops.minimum(images, ops.max(x, axis=(1, 2, 3, 4), keepdims=True))
         return images
 
     def seen_by_network(self, x):
-        return super().seen_by_network(aligned(x, mean_flow(x), self.output_length)[0] if self.advection else x)
+        return super().seen_by_network(aligned(*mended(x), self.output_length)[0] if self.advection else x)
 
     # Streaming ----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ _RADARS = (
 _FORECASTER = dict(
     data_licence=_LICENCE.format(_RADARS),
     builder="scs_keras.zoo.precipitation.builder:build",
-    postprocess="scs_keras.zoo.radar_units:scaled_to_rain",
+    postprocess="scs_keras.zoo.precipitation.products:to_rain",
     gives=dict(output=RAIN),
     recipe="precipitation_radar",
 )

@@ -9,10 +9,10 @@ import numpy as np
 from keras import ops
 
 from scs_keras.core.arguments import Tensor
-from scs_keras.zoo.radar_units import LEVELS, rain_to_scaled, scaled_to_rain
+from scs_keras.zoo.radar_units import DETECTABLE, LEVELS, detectable_rain, rain_to_scaled
 
 RATES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)  # mm/h, whose exceedance is learnt
-DETECTION_LIMIT = float(rain_to_scaled(0.05))  # 0.05 mm/h
+DETECTION_LIMIT = float(rain_to_scaled(DETECTABLE))
 SCALED_RATES = [float(rain_to_scaled(rate)) for rate in RATES]
 
 
@@ -84,9 +84,9 @@ def match(order: Tensor, reference: Tensor) -> Tensor:
 
 
 def to_rain(products: Any) -> Any:
-    """The products with `mean` and `matched` as rain rates in mm/h; the others have no unit and stay. An image alone as
-    rain rates."""
+    """The products with `mean` and `matched` as rain rates in mm/h, see `detectable_rain`; the others have no unit and
+    stay. An image alone as rain rates."""
     if not isinstance(products, Mapping):
-        return scaled_to_rain(products)
+        return detectable_rain(products)
     scaled = ("mean", "matched")
-    return {name: scaled_to_rain(value) if name in scaled else value for name, value in products.items()}
+    return {name: detectable_rain(value) if name in scaled else value for name, value in products.items()}
