@@ -12,6 +12,8 @@ import pytest
 
 from scs_keras import zoo
 from scs_keras.core.inputs import named
+from scs_keras.serving.export import FORMATS
+from scs_keras.serving.parity import ABSOLUTE
 from scs_keras.training.card import model_card
 from scs_keras.training.publish import inputs, outputs
 from scs_keras.zoo import preset as preset_module
@@ -72,6 +74,15 @@ def test_a_card_says_which_formats_were_compared(monkeypatch):
     assert "in its own numbers: onnx 2e-06, not litert; `python benchmarks/formats" in model_card(preset)
     formats["onnx"]["streamed"] = 1.0
     assert "(streamed: pixels in steps, other values relative): onnx 2e-06 (1), not litert;" in model_card(preset)
+
+
+@pytest.mark.parametrize("preset", TRAINED, ids=lambda preset: preset.name)
+def test_every_format_was_compared_with_the_model(preset):
+    formats = preset.record.get("formats", {})
+    remedy = f"Type: python benchmarks/formats.py --record {preset.name}"
+    assert formats.keys() == FORMATS.keys() and all(formats.values()), remedy
+    assert all(found["whole"] <= ABSOLUTE for found in formats.values())
+    assert "\n- Exported, with the largest difference" in preset.card_path.read_text()
 
 
 @pytest.mark.parametrize("preset", TRAINED, ids=lambda preset: preset.name)
