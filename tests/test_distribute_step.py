@@ -48,11 +48,16 @@ def between():
     "arguments, tolerance",
     [
         (dict(make_switch=lambda: STSGD(0.5, decay_steps=5), accumulate_steps=3, batch=4, clip=1e-3), 1e-5),
-        (
+        pytest.param(
             dict(make_switch=between, long_sequence=LTSC(2), clip=1e-3, optimizer=lambda: keras.optimizers.Adam(0.01)),
             1e-5,
+            marks=pytest.mark.slow,
         ),
-        (dict(make_switch=lambda: ASTSGD(controller="network"), dtype="mixed_float16", clip=0.01), 2e-3),
+        pytest.param(
+            dict(make_switch=lambda: ASTSGD(controller="network"), dtype="mixed_float16", clip=0.01),
+            2e-3,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["accumulate", "ltsc", "float16"],
 )

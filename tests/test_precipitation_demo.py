@@ -165,7 +165,9 @@ def test_predict_draws_all_products(tmp_path, drawn):
     np.testing.assert_array_equal(nowcast.observed, event.scaled[-5:])  # what comes is not known
     assert nowcast.km_per_pixel == 2 and nowcast.source == event.source
     with np.load(tmp_path / "forecast.npz") as written:
-        np.testing.assert_allclose(written["rain"][23], event.rain_mm_h[-1], atol=0.0501)  # rain that cannot be detected is 0
+        np.testing.assert_allclose(
+            written["rain"][23], event.rain_mm_h[-1], atol=0.0501
+        )  # rain that cannot be detected is 0
 
 
 def test_predict_marks_images_that_were_not_there(tmp_path, drawn):

@@ -151,7 +151,9 @@ def with_tiny(monkeypatch):
         monkeypatch.setattr(module, "recipes", lambda: {"tiny": Tiny})
 
 
-@pytest.mark.parametrize(("strategy", "stopped_after"), [("one", 1), ("mirrored", 0)])
+@pytest.mark.parametrize(
+    ("strategy", "stopped_after"), [("one", 1), pytest.param("mirrored", 0, marks=pytest.mark.slow)]
+)
 def test_last_stretch_may_be_shorter(strategy, stopped_after, tiny, tmp_path, monkeypatch, two_replicas, uninterrupted):
     """Five steps, a checkpoint every two: on one device or two, stopped and resumed anywhere, the weights are the same."""
     import tensorflow as tf

@@ -96,6 +96,7 @@ def test_mixed_precision():
     np.testing.assert_allclose(mixed(squares()), network(squares()), atol=0.1)
 
 
+@pytest.mark.slow
 def test_it_learns_with_sub_goals_and_a_switch():
     network = model(1, sub_goals=True, head=False)
     losses = dict(loss="mse", spatial_loss="mse", temporal_loss="mse", switch=ASTSGD())
