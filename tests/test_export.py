@@ -13,6 +13,7 @@ from keras import ops
 
 from scs_keras import SCSModel, SCSNetwork, branch_maps, zoo
 from scs_keras.core.signatures import Signature, Spec
+from scs_keras.core.traced_once import traced_once
 from scs_keras.serving import export
 from scs_keras.serving.parity import ABSOLUTE, RELATIVE, Reference, differences, moving_frames
 from scs_keras.serving.saved_model import one_trace, saved_model_runner, write_saved_model
@@ -172,6 +173,24 @@ def test_all_calls_of_the_model_are_one_trace():
 
 
 # The check --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_traced_once_is_one_function_of_the_graph():
+    made = []
+
+    @traced_once
+    def scaled(x, *, by):
+        made.append(by)
+        return by * x
+
+    model = keras.Sequential([keras.layers.Identity()])
+    x = np.ones((2, 3), "float32")
+    assert scaled(scaled(x, by=2.0), by=2.0).sum() == 4 * 6 and made == [2.0, 2.0]
+    made.clear()
+    with one_trace(model):
+        for by in (2.0, 2.0, 3.0):
+            np.testing.assert_array_equal(scaled(x, by=by), by * x)
+    assert made == [2.0, 3.0]
 
 
 def test_the_check_sees_another_models_export(exported):

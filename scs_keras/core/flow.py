@@ -9,10 +9,13 @@ import functools
 import numpy as np
 from keras import ops
 
+from scs_keras.core.traced_once import traced_once
+
 SMALLEST_LEVEL = 8  # pixels on the shorter side of the coarsest pyramid level
 MASK_CERTAIN = 0.99  # a blurred mask above this saw valid pixels only
 
 
+@traced_once
 def lucas_kanade(first, second, mask, levels, window, iterations, smoothing, presmooth):
     """Flow (batch, height, width, 2) with first(x) = second(x + flow(x)) in every channel, coarse to fine.
 
