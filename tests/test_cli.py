@@ -32,6 +32,7 @@ def small_event(tmp_path):
     return folder / "small.npz"
 
 
+@pytest.mark.slow
 def test_evaluate_writes_the_scores(small_event, tmp_path, capsys):
     out = tmp_path / "scores.json"
     cli.main(["evaluate", PRESET, "--data", str(small_event.parent), "--json", str(out), "--stride", "3"])
@@ -44,6 +45,7 @@ def test_evaluate_writes_the_scores(small_event, tmp_path, capsys):
     assert scores["model"]["mse"] < scores["persistence"]["mse"]
 
 
+@pytest.mark.slow
 def test_predict_writes_an_event_and_a_picture(small_event, tmp_path):
     cli.main(["predict", PRESET, "--input", str(small_event), "--output", str(tmp_path / "out"), "--steps", "7"])
     with np.load(tmp_path / "out" / "forecast.npz", allow_pickle=False) as forecast, np.load(small_event) as observed:

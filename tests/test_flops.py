@@ -114,6 +114,7 @@ def test_the_papers_figure_without_static_attention():
     assert flops.multiply_adds(model, (10, 64, 64, 1)) == pytest.approx(15.30e9, rel=0.01)  # Tab. 6
 
 
+@pytest.mark.slow
 def test_predictions_fed_back_count_one_pass_and_say_so(monkeypatch, capsys):
     def preset(name, length):
         return Preset(
