@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from scs_keras.training.reading_recipe import ReadingRecipe
-
-if TYPE_CHECKING:
-    pass
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = ("full_scale", "column", "crop", "correction", "before", "balanced", "flip", "jitter", "cache_mb")

@@ -1,12 +1,9 @@
 """The recipe of outlines."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from scs_keras.training.reading_recipe import ReadingRecipe
-
-if TYPE_CHECKING:
-    pass
 
 # Of the data set's reader; what is not given is the data set's own.
 READING = (

@@ -90,11 +90,11 @@ def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:
     return ops.stack(filled, axis=1)
 
 
-def mended(images: Tensor) -> tuple[Tensor, Tensor]:
-    """(images with the lost ones filled, their flow (batch, height, width, 2) without these)."""
+def mended(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(images with the lost ones filled, their flow (batch, height, width, 2) without these, `find_lost`)."""
     lost = find_lost(images)
     flow = mean_flow(images, weights=pairs_seen(lost))
-    return fill_lost(images, lost, flow), flow
+    return fill_lost(images, lost, flow), flow, lost
 
 
 def pairs_seen(lost: Tensor) -> Tensor:

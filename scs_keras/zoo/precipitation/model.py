@@ -122,7 +122,7 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
         x = ops.cast(x, "float32")
         observed, path, change = x, None, None
         if self.advection:
-            x, flow = (x, mean_flow(x)) if training else mended(x)
+            x, flow = (x, mean_flow(x)) if training else mended(x)[:2]
             observed, path = aligned(x, flow, self.output_length)
             growth = observed[:, -1] - observed[:, -2]
             change = ops.concatenate([growth, ops.abs(growth)], axis=-1)
@@ -137,7 +137,7 @@ class PrecipitationForecaster(AnySize, EncoderDecoder):
         return images
 
     def seen_by_network(self, x):
-        return super().seen_by_network(aligned(*mended(x), self.output_length)[0] if self.advection else x)
+        return super().seen_by_network(aligned(*mended(x)[:2], self.output_length)[0] if self.advection else x)
 
     # Streaming ----------------------------------------------------------------------------------
 

@@ -9,14 +9,13 @@ from scs_keras.core.arguments import Tensor
 from scs_keras.core.empty import RefusesEmpty
 from scs_keras.core.flow import blur
 from scs_keras.core.frozen import KeepsFrozen
-from scs_keras.core.goals import mean_flow
 from scs_keras.core.signatures import Signature, streaming, whole
 from scs_keras.zoo.encoder_decoder import EncoderDecoder
 from scs_keras.zoo.knows_preset import KnowsPreset
 from scs_keras.zoo.output_length import OutputLength
 from scs_keras.zoo.precipitation.any_size import AnySize
 from scs_keras.zoo.precipitation.last_images import no_images, with_image
-from scs_keras.zoo.precipitation.lost_images import fill_lost, find_lost, pairs_seen
+from scs_keras.zoo.precipitation.lost_images import mended
 from scs_keras.zoo.precipitation.motion import aligned, move
 from scs_keras.zoo.precipitation.products import (
     DETECTION_LIMIT,
@@ -66,10 +65,7 @@ def standing_still(images: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
             "A nowcast takes (batch, time, height, width, 1) images and at least 3 time steps, to see them move and "
             f"change. Received: shape={tuple(images.shape)}."
         )
-    images = ops.cast(images, "float32")
-    lost = find_lost(images)
-    flow = mean_flow(images, weights=pairs_seen(lost))
-    images = fill_lost(images, lost, flow)
+    images, flow, lost = mended(ops.cast(images, "float32"))
     return *aligned(images, flow, steps), lost
 
 
