@@ -54,20 +54,9 @@ def run(source, folder, arguments):
         if not (run / "model.weights.h5").exists():
             what = [] if (run / "recipe.json").exists() else [part for each in settings for part in ("--set", each)]
             scs_keras("train", arguments.recipe, "--data", folder, "--output", run, *what)
-        options = ["--baselines", "pysteps"] if arguments.pysteps else []
-        scs_keras(
-            "evaluate",
-            run,
-            "--data",
-            folder,
-            "--split",
-            "val",
-            "--stride",
-            arguments.stride,
-            "--json",
-            scores,
-            *options,
-        )
+        options = ["--split", "val", "--stride", arguments.stride, "--json", scores]
+        options += ["--baselines", arguments.baselines] if arguments.baselines else []
+        scs_keras("evaluate", run, "--data", folder, *options)
     return json.loads(scores.read_text())
 
 
@@ -80,7 +69,7 @@ def main():
     parser.add_argument("--stride", type=int, default=6)
     parser.add_argument("--set", nargs="*", default=[], help="more settings of the training, KEY=VALUE")
     parser.add_argument("--only", nargs="*", help="these sources")
-    parser.add_argument("--pysteps", action="store_true", help="score pysteps' nowcasts too")
+    parser.add_argument("--baselines", choices=("pysteps", "sprog"), help="score pysteps' nowcasts too, or S-PROG")
     arguments = parser.parse_args()
     start, files = provenance(), sources(arguments.data)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -231,14 +231,16 @@ def test_samples_at_once(forecaster, monkeypatch):
 def test_the_nowcasts_of_pysteps_are_scored_on_demand(forecaster, monkeypatch):
     asked = []
 
-    def nowcasts(observed, steps):
-        asked.append((observed, steps))
+    def nowcasts(observed, steps, which):
+        asked.append((observed, steps, which))
         return {"sprog": lambda frames, about: noisy(frames)}
 
     monkeypatch.setattr(pysteps_baselines, "nowcasts", nowcasts)
     samples = samples_of([event()], 4, 3, stride=2)
     scores = score_model(Model(), forecaster, samples, lambda: samples, baselines="pysteps")
-    assert list(scores) == ["model", "persistence", "advection", "scale_filter", "sprog"] and asked == [(4, 3)]
+    assert list(scores) == ["model", "persistence", "advection", "scale_filter", "sprog"] and asked == [
+        (4, 3, "pysteps")
+    ]
     assert scores["sprog"].result() == scores["model"].result()
 
 

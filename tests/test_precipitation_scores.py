@@ -563,11 +563,11 @@ def test_pysteps_is_asked_for_before_data_is_read(monkeypatch, tmp_path):
         cli.main(["evaluate", PRESET, "--data", str(tmp_path / "nothing"), "--baselines", "pysteps"])
 
 
-def nowcasts(observed=3, steps=2):
+def nowcasts(observed=3, steps=2, which="pysteps"):
     pysteps("nowcasts")
     from scs_keras.training.precipitation.pysteps_baselines import nowcasts
 
-    return nowcasts(observed, steps)
+    return nowcasts(observed, steps, which)
 
 
 def test_nowcasts_of_pysteps_beat_persistence(capsys):
@@ -589,6 +589,7 @@ def test_nowcasts_of_pysteps_beat_persistence(capsys):
     np.testing.assert_allclose(output * 6, np.round(output * 6), atol=1e-5)  # shares of six members
     assert np.mean((output > 0) & (output < 1)) > 0.05
     np.testing.assert_array_equal(made["steps"](frames.copy(), [about()]), output)
+    assert list(nowcasts(5, which="sprog")) == ["sprog"]
     assert capsys.readouterr() == ("", "") and np.random.get_state()[1].tolist() == state
 
 

@@ -40,8 +40,8 @@ TASK = Task(
         Option(
             "evaluate",
             "baselines",
-            "also score the nowcasts of pysteps",
-            choices=("pysteps",),
+            "also score the nowcasts of pysteps, or S-PROG alone, which is faster",
+            choices=("pysteps", "sprog"),
             passed_to="baselines",
             needs={"pysteps": "radar"},
         ),

@@ -57,7 +57,7 @@ def predict(
     if lost:
         said.append(
             f"{event.file}: of the last {observed} images, number {', '.join(lost)} lacks echo that the others show, "
-            "or is full of speckle; it was replaced along the flow."
+            "is full of speckle, or is the image before once more; it was replaced along the flow."
         )
     if format == "odim" and PROBABILITY in made:
         said.append(f"ODIM has no quantity for probabilities: {option('format', 'netcdf')} writes them too.")

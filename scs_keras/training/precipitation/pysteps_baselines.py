@@ -28,7 +28,7 @@ _USED = 3  # images of S-PROG and STEPS: two lags of their autoregressive models
 _LEAST_DBR, _DRY_DBR = -10.0, -15.0  # 0.1 mm/h, and what stands for no rain
 
 
-def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
+def nowcasts(observed: int, steps: int, which: str = "pysteps") -> dict[str, Prediction]:
     """`extrapolation`, `sprog` and `steps`, which forecast so many images.
 
     extrapolation: the last image moves on, semi-Lagrangian, interpolated in mm/h (which beats dBR).
@@ -41,6 +41,7 @@ def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
     Args:
         observed: number of images that are seen.
         steps: number of images to forecast.
+        which: "pysteps" for all, "sprog" for it alone, since STEPS takes most of the time.
 
     Raises:
         ImportError: pysteps is missing.
@@ -49,7 +50,7 @@ def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
     check_needs({"pysteps": "radar"})
     if observed < _USED:
         raise ValueError(
-            f"{option('baselines', 'pysteps')} needs {_USED} observed images. The model sees {observed}: leave it out."
+            f"{option('baselines', which)} needs {_USED} observed images. The model sees {observed}: leave it out."
         )
     flows: dict[str, Any] = {"frames": None}
 
@@ -64,7 +65,8 @@ def nowcasts(observed: int, steps: int) -> dict[str, Prediction]:
 
         return predict
 
-    return {"extrapolation": prediction(extrapolation), "sprog": prediction(sprog), "steps": prediction(ensemble)}
+    made = {"extrapolation": extrapolation, "sprog": sprog, "steps": ensemble}
+    return {name: prediction(made[name]) for name in (made if which == "pysteps" else [which])}
 
 
 def decibel(rain: np.ndarray) -> np.ndarray:

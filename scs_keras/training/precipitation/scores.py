@@ -227,7 +227,7 @@ def baselines(
     Args:
         preset: whose lengths are scored.
         samples, train: not used.
-        baselines: "pysteps" for its nowcasts too, see `pysteps_baselines`.
+        baselines: "pysteps" for its nowcasts too, "sprog" for S-PROG alone, see `pysteps_baselines`.
     """
     import keras
 
@@ -241,8 +241,8 @@ def baselines(
     }
     if preset.input_shape[0] >= FEWEST_IMAGES:
         made["scale_filter"] = lambda frames, about: keras.ops.convert_to_numpy(filtered_mean(frames, steps))
-    if baselines == "pysteps":
+    if baselines:
         from scs_keras.training.precipitation.pysteps_baselines import nowcasts
 
-        made |= nowcasts(preset.input_shape[0], steps)
+        made |= nowcasts(preset.input_shape[0], steps, baselines)
     return made

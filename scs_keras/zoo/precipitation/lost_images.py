@@ -1,4 +1,4 @@
-"""Images that are no use: blank, half-blank or speckled ones are found, and filled along the flow."""
+"""Images that are no use: blank, half-blank, speckled or frozen ones are found, and filled along the flow."""
 
 from keras import ops
 
@@ -17,12 +17,13 @@ FEWEST = 20  # blocks of echo below which nothing can be said
 
 
 def find_lost(images: Tensor) -> Tensor:
-    """Which images lack an echo that those before and after them show, or are full of speckle.
+    """Which images lack an echo that those before and after them show, are full of speckle, or repeat the one before.
 
-    An image is lost if more than 4 % of its pixels with at least 10 dBZ, and 0.2 % of all its pixels, stand alone; or
-    if, of the pixels with at least 10 dBZ in the image before and the one after, both moved along the flow to its time,
-    more than a fifth have less than 2 dBZ. The latter is looked at on half the pixels of a blurred image, so that a
-    shower that dies or an error of the flow does not count. The first and the last image have one neighbour.
+    An image with echo is lost if it equals the image before in every pixel (of 1,259 whole images none did); if more
+    than 4 % of its pixels with at least 10 dBZ, and 0.2 % of all its pixels, stand alone; or if, of the pixels with at
+    least 10 dBZ in the image before and the one after, both moved along the flow to its time, more than a fifth have
+    less than 2 dBZ. The latter is looked at on half the pixels of a blurred image, so that a shower that dies or an
+    error of the flow does not count. The first and the last image have one neighbour.
 
     Args:
         images: (batch, time, height, width, 1), at least 2, scaled to [0, 1].
@@ -52,7 +53,7 @@ def find_lost(images: Tensor) -> Tensor:
         missing = echo * ops.cast(smooth[:, index] < DRY, "float32")
         count = ops.sum(echo, axis=(1, 2, 3))
         lost.append((ops.sum(missing, axis=(1, 2, 3)) > LARGEST_LOSS * count) & (count >= FEWEST))
-    return ops.cast(ops.stack(lost, axis=1) | _speckled(images), "float32")
+    return ops.cast(ops.stack(lost, axis=1) | _speckled(images) | _frozen(images), "float32")
 
 
 def _speckled(images):
@@ -65,6 +66,13 @@ def _speckled(images):
     count = ops.sum(echo, axis=(1, 2, 3))
     many = ops.maximum(LARGEST_SPECKLE * count, LEAST_SPECKLE * ops.cast(height * width, "float32"))
     return ops.reshape((alone > many) & (count >= FEWEST), (-1, time))
+
+
+def _frozen(images):
+    """(batch, time): whether it is the image before once more. Dry ones may be alike."""
+    count = ops.sum(ops.cast(images >= ECHO, "float32"), axis=(2, 3, 4))
+    change = ops.max(ops.abs(images[:, 1:] - images[:, :-1]), axis=(2, 3, 4))
+    return (ops.pad(change, [[0, 0], [1, 0]], constant_values=1.0) == 0.0) & (count >= FEWEST)
 
 
 def fill_lost(images: Tensor, lost: Tensor, flow: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ class FlowForecaster(AnySize, OutputLength):
         mean: (batch, output_length, height, width, 1), reflectivity / 70 dBZ: the forecast of least squared error.
         matched: likewise: rain at the most probable places, as much and as strong as was observed.
         probability: (batch, output_length, height, width, 4): P(R >= 0.5, 2, 5, 10 mm/h).
-        lost: (batch, observed time): 1 for an image that was found blank, half-blank or speckled and was filled along
-            the flow.
+        lost: (batch, observed time): 1 for an image that was found blank, half-blank, speckled or frozen and was filled
+            along the flow.
     In training: (batch, output_length, height, width, 1 + rates), the mean and the logits of `products.RATES`.
 
     No forecast exceeds the largest value that was observed, mean rain below 0.05 mm/h is 0, and where nothing at all
