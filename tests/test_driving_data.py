@@ -555,6 +555,9 @@ def test_all_recordings_at_hand_are_read_as_they_lie(data_folder):
         ("train", 2006),
         ("val", 501),
     ]
+    drives, _ = drives_of("table", data_folder / "donkeycar_tub", PRESET, full_scale=25)
+    assert [(each.split, len(each.frames)) for each in drives] == [("train", 400), ("val", 100)] * 2
+    assert max(np.abs(each.degrees).max() for each in drives) == 25
     drives, _ = drives_of("table", data_folder / "sullychen_dashcam", PRESET, column="steering_wheel_deg")
     assert [(each.split, len(each.frames)) for each in drives] == [("train", 81), ("val", 20)]
     assert drives[0].degrees.max() <= 11.7
