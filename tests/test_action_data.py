@@ -16,6 +16,7 @@ pytest.importorskip("av", reason="videos are read with PyAV")
 from scs_keras.core.trainer import StreamTrainer
 from scs_keras.training.action import folder, hmdb51, kinetics, table, ucf101
 from scs_keras.training.action.datasets import DATASETS
+from scs_keras.training.action.predict import clips_of
 from scs_keras.training.output import Output
 from scs_keras.training.run import train
 from scs_keras.training.samples import left_out_of, notes_of
@@ -151,13 +152,26 @@ def test_labels_by_frame(tmp_path):
             seen[frame] += counts
             assert not counts or label == expected[frame]
     assert (seen == (expected >= 0)).all()  # each frame with a label is scored once
-    assert samples.about(0)["name"] == "a.mp4, frame 3"
+    names = [samples.about(index)["name"] for index in range(len(samples))]
+    assert names == [f"a.mp4, frame {first}" for first in (1, 5, 9, 17, 21)]  # from the video's first, as of `predict`
     for step in range(10):
         x, y, weight = samples.batch(step, 3, 1)
         for clip, labels, weights in zip(x, y, weight):
             own = expected[numbers(clip)]
             np.testing.assert_array_equal(weights, np.where(own < 0, 0, np.where(own == 1, 3, 1)))
             np.testing.assert_array_equal(labels, np.maximum(own, 0))
+
+
+def test_predict_sees_the_windows_of_evaluate(tmp_path):
+    save_thermal(tmp_path / "a.npz", np.arange(21))
+    write_table(
+        tmp_path / "t.csv", "file,label,start,end,split", ["a.npz", "x", 6, 13, "val"], ["a.npz", "y", 13, 21, "val"]
+    )
+    own = preset(4, (24, 32), 1, labels=("x", "y"), by_frame=True)
+    scored, told = table.read(tmp_path, "val", own), clips_of(tmp_path / "a.npz", "a.npz", own)
+    assert (len(scored), len(told)) == (5, 6)  # the first has no label
+    for index in range(5):
+        np.testing.assert_array_equal(scored[index][0], told[index + 1][0])
 
 
 def test_windows_of_training_move(tmp_path):

@@ -252,11 +252,12 @@ def _clip(span: _Span, labels: Sequence[str]) -> Clip:
 
 
 def _windows(video: _Video, labels: Sequence[str], length: int) -> list[Clip]:
-    """Windows of frames beside each other, from the first frame with a label to the last; those without any not."""
+    """Windows of frames beside each other, those with a label of all from the video's first frame on, as `predict` has
+    them: a model that remembers says of each frame what it says there."""
     spans = [replace(span, stop=video.frames if span.stop is None else span.stop) for span in video.spans]
     segments = tuple(Segment(span.first, span.stop, labels.index(span.row.label)) for span in spans)
     row, windows = spans[0].row, []
-    for first in range(min(each.first for each in segments), max(each.stop for each in segments), length):
+    for first in range(0, max(each.stop for each in segments), length):
         if any(each.first < first + length and each.stop > first for each in segments):
             windows.append(Clip(row.path, f"{row.name}, frame {first + 1}", row.group, segments, first, first + length))
     return windows
