@@ -1,6 +1,7 @@
 """Checkpoints of the public outline demo: random ones of its names and shapes, against a decoder in NumPy."""
 
 import contextlib
+import importlib.util
 import io
 from pathlib import Path
 
@@ -198,11 +199,24 @@ def typed(words):
     return said.getvalue()
 
 
+def as_pytorch(path):
+    """The npz as PyTorch saves a model in the middle of a training."""
+    import torch
+
+    state = {name: torch.from_numpy(array) for name, array in np.load(path).items()}
+    torch.save({"state_dict": state, "epoch": 3}, path.with_suffix(".pth"))
+
+
 @pytest.mark.slow
-def test_the_demos_shapes_decode_as_in_numpy(tmp_path):
+@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+def test_the_demos_shapes_decode_as_in_numpy(suffix, tmp_path):
+    if suffix == ".pth" and importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed")
     widths = [each[0] for each in VGG_BLOCKS]
     image, cells, logs = in_own_process(in_numpy, tmp_path, widths, 128, DEMO_FILTERS, 28, 224)
-    said = in_own_process(typed, ["convert", str(tmp_path / "demo.npz"), "--model", NAME])
+    if suffix == ".pth":
+        in_own_process(as_pytorch, tmp_path / "demo.npz")
+    said = in_own_process(typed, ["convert", str(tmp_path / f"demo{suffix}"), "--model", NAME])
     output = tmp_path / "demo.weights.h5"
     assert str(output) in said
     check(in_own_process(streamed, output, image, cells), cells, logs)
