@@ -335,7 +335,7 @@ def test_no_server(address, pauses):
     with Client(address, "fading") as client, pytest.raises(ServingError) as error:
         client.predict(clips(1))
     assert f"UNAVAILABLE: no server answers at {address}" in str(error.value)
-    assert "Start one: scs-keras serve DIR" in str(error.value)
+    assert "Start one: scs-keras serve DIR" in str(error.value) and "certificate=FILE" in str(error.value)
 
 
 def test_which_model(client):

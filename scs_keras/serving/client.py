@@ -12,6 +12,12 @@ from scs_keras.serving.values import Arrays, Signature, batch_of, text_of
 Version = int | str | None  # a number, a label, or the server's choice
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds before a call is repeated; each pause is twice the one before
 
+START_ONE = (
+    "Start one: scs-keras serve DIR; its gRPC is Client('HOST:8500'), its REST Client('http://HOST:8501'). "
+    "One that speaks TLS is asked with certificate=FILE, by REST at https://."
+)
+"""What to do where no server answers."""
+
 
 class Connection(Protocol):
     """What `Grpc` and `Rest` have in common. Each call is one try; it raises `ServingError`."""

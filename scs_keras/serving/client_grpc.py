@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from scs_keras.serving.client import Version
+from scs_keras.serving.client import START_ONE, Version
 from scs_keras.serving.server.errors import ServingError
 from scs_keras.serving.values import NUMPY, Arrays, Signature, Tensor
 from scs_keras.serving.wire import INT_VAL, unpacked, varint
@@ -94,10 +94,7 @@ class Grpc:
         except grpc.RpcError as error:
             code, reason = error.code().name, error.details() or ""
             if code == "UNAVAILABLE" and "failed to connect" in reason:
-                reason = (
-                    f"no server answers at {self._address}. Start one: scs-keras serve DIR; its gRPC is "
-                    "Client('HOST:8500'), its REST Client('http://HOST:8501')."
-                )
+                reason = f"no server answers at {self._address}. {START_ONE}"
             raise ServingError(code, reason) from None
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from scs_keras.serving.client import Version
+from scs_keras.serving.client import START_ONE, Version
 from scs_keras.serving.server.errors import HTTP, ServingError
 from scs_keras.serving.values import NUMPY, Arrays, Signature, Tensor
 
@@ -76,10 +76,7 @@ class Rest:
         except httpx.TimeoutException:
             raise ServingError("DEADLINE_EXCEEDED", f"{self._address} did not answer in {timeout:.3g} s.") from None
         except httpx.TransportError as error:
-            reason = (
-                f"no server answers at {self._address} ({error}). Start one: scs-keras serve DIR; its REST is "
-                "Client('http://HOST:8501'), its gRPC Client('HOST:8500')."
-            )
+            reason = f"no server answers at {self._address} ({error}). {START_ONE}"
             raise ServingError("UNAVAILABLE", reason) from None
         if answer.status_code == 200:
             return json.loads(answer.content)
