@@ -7,6 +7,7 @@ steps and learning rate for all.
     scs         T1 and T2 learn the next vertex too, STSGD from p 0.5 (Sec. 5.6), initial gains as in the zoo
     convlstm    as Keras makes them
     convlstm_norm, convlstm_gain    the deepest: with group normalisation; with input kernels twice as large
+    scs_norm                        the deepest: with group normalisation in place of the initial gains
     scs_p0.2, scs_p0.8              the deepest: another initial p (Fig. 5c)
 
     python benchmarks/outlines.py --runs RUNS                              all, 3 seeds
@@ -38,7 +39,7 @@ DEPTHS, SEEDS = (2, 5, 10, 15), (0, 1, 2)
 WIDTH, GRID, SIDE = 16, 16, 64
 LOOK, TEST = 32, 256  # outlines that are drawn at each look, and at the end
 SHOWN, BEFORE = 8, "before.json"  # outlines that an untrained model sees, and what is kept of it
-VARIANTS = ("convlstm_norm", "convlstm_gain", "scs_p0.2", "scs_p0.8")
+VARIANTS = ("convlstm_norm", "convlstm_gain", "scs_norm", "scs_p0.2", "scs_p0.8")
 GAIN = 2.0
 
 
@@ -71,8 +72,8 @@ def names_of(depths):
 
 def parts_of(name):
     """(network, variant, depth) of a name such as "convlstm_norm_15"; None if it is none."""
-    found = re.fullmatch(r"(scs|convlstm)(?:_(?<=convlstm_)(norm|gain)|_(?<=scs_)(p0\.\d))?_(\d+)", name)
-    return found and (found[1], found[2] or found[3] or "", int(found[4]))
+    found = re.fullmatch(r"(scs|convlstm)(?:_(norm|(?<=convlstm_)gain|(?<=scs_)p0\.\d))?_(\d+)", name)
+    return found and (found[1], found[2] or "", int(found[3]))
 
 
 def model_of(name, budget):
@@ -82,9 +83,10 @@ def model_of(name, budget):
 
     network, variant, depth = parts_of(name)
     if network == "scs":
+        signal = dict(normalization="group") if variant == "norm" else GAINS
         own = dict(
-            arguments=dict(structure=[WIDTH] * depth, **GAINS), sub_goals="same", switch="stsgd",
-            decay_steps=budget.steps, probability=float(variant[1:]) if variant else 0.5,
+            arguments=dict(structure=[WIDTH] * depth, **signal), sub_goals="same", switch="stsgd",
+            decay_steps=budget.steps, probability=float(variant[1:]) if variant.startswith("p") else 0.5,
         )  # fmt: skip
     else:
         own = dict(arguments=dict(filters=[WIDTH] * depth, normalization="group" if variant == "norm" else None))
