@@ -247,9 +247,10 @@ def draw(records, beside, path):
                 place.plot([look["step"] for look in curves[0]], values, label=name)
             if metric == "iou":
                 place.axhline(beside["ellipse"], color="grey", linestyle=":", label="ellipse in the box")
-                place.set(title=title, ylim=(0, None))
+                place.set_title(title)
             else:
                 place.set(xlabel="steps")
+    axes[0, 0].set_ylim(0)  # of the whole row, once all curves are there
     for place in axes[0]:
         place.legend(fontsize=7, frameon=False)
     figure.tight_layout()

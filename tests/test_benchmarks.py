@@ -212,7 +212,8 @@ def test_names_of_the_outline_models(benchmark):
     assert names[:4] == ["scs_2", "scs_15", "convlstm_2", "convlstm_15"]
     assert parts["scs_2"] == ("scs", "", 2) and parts["convlstm_norm_15"] == ("convlstm", "norm", 15)
     assert parts["scs_p0.2_15"] == ("scs", "p0.2", 15)
-    assert outlines.parts_of("scs_norm_15") is None and outlines.parts_of("lstm_2") is None
+    assert parts["scs_norm_15"] == ("scs", "norm", 15)
+    assert outlines.parts_of("scs_gain_15") is None and outlines.parts_of("lstm_2") is None
     assert outlines.in_order([dict(name=name) for name in reversed(names)])[:3] == [
         "convlstm_2",
         "convlstm_15",
