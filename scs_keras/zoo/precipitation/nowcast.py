@@ -121,7 +121,7 @@ class FlowForecaster(AnySize, OutputLength):
     # Streaming ----------------------------------------------------------------------------------
 
     def initial_states(self, inputs: Any) -> list:
-        """The images seen last, the first one repeated before it.
+        """The images seen last, the first one repeated before it: until as many were seen, `lost` marks the copies.
 
         Raises:
             ValueError: if the number of observed images is not known.
